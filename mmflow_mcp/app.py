@@ -1,0 +1,124 @@
+"""The composition root: settings -> clock, client (live, simulated or replayed) -> Core.
+
+Nothing else builds parts. The parts are made at the first question, so that a server which is
+only asked for its list of tools starts fast.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from mmflow_mcp import __version__
+from mmflow_mcp.bus import Bus
+from mmflow_mcp.clock import Clock, PinnedClock, SystemClock
+from mmflow_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx2
+    from anyio.abc import TaskGroup
+
+    from mmflow_mcp.core.core import Core
+
+STATUS_URI = "mmflow://status"
+HOME = "https://github.com/mmflow/mmflow-mcp"
+
+
+class App:
+    """Owns the parts for as long as it runs. Made by `running`."""
+
+    def __init__(self, settings: Settings, tasks: "TaskGroup") -> None:
+        self.settings = settings
+        self.kind = settings.source.split(":", 1)[0]
+        self.clock: Clock = SystemClock()
+        if self.kind == "sim" and settings.now_ms is not None:
+            self.clock = PinnedClock(settings.now_ms)
+        self.bus = Bus(self.clock)
+        self._tasks = tasks
+        self._core: Core | None = None
+
+    def core(self) -> "Core":
+        """The parts, built once."""
+        if self._core is None:
+            self._core = self._build()
+        return self._core
+
+    def _build(self) -> "Core":
+        from mmflow_mcp.core.core import Core  # noqa: PLC0415 - parts load at the first question
+        from mmflow_mcp.endpoints.params import venues_of  # noqa: PLC0415
+        from mmflow_mcp.upstream.client import Upstream  # noqa: PLC0415
+        from mmflow_mcp.venues import roll  # noqa: PLC0415
+
+        venues = roll().values()
+        upstream = Upstream(
+            self.base(),
+            kind=self.kind,
+            clock=self.clock,
+            tasks=self._tasks,
+            meters=tuple(meter for venue in venues for meter in venue.meters),
+            refusals={host: venue.refusal for venue in venues for host in venue.hosts},
+            venues={host: venue.id for venue in venues for host in venue.hosts},
+            cache_bytes=self.settings.cache_mb * 1024 * 1024,
+            attempt_seconds=max(6.0, self.settings.deadline * 0.75),
+        )
+        upstream.health.listen(lambda _: self.bus.publish(STATUS_URI) and None)
+        return Core(
+            upstream=upstream,
+            clock=self.clock,
+            bus=self.bus,
+            deadline=self.settings.deadline,
+            pinned_now=self.settings.now_ms if self.kind == "replay" else None,
+            venues_off=frozenset(venues_of(self.settings.venues_off) or ()),
+        )
+
+    def base(self) -> "httpx2.AsyncBaseTransport":
+        """What lies at the bottom of the client: the network, a simulation or recordings."""
+        kind, _, where = self.settings.source.partition(":")
+        if kind == "replay":
+            from mmflow_mcp.upstream.asgi import AsgiTransport  # noqa: PLC0415
+            from mmflow_mcp.upstream.replay import Recordings, replay_app  # noqa: PLC0415
+
+            recordings = Recordings([Path(part) for part in where.split(",")])
+            return AsgiTransport(replay_app(recordings), self._tasks)
+        if kind == "sim" and not where:
+            from mmflow_mcp.sim.app import SimApp  # noqa: PLC0415
+            from mmflow_mcp.sim.faults import parse_fault  # noqa: PLC0415
+            from mmflow_mcp.sim.market import Market  # noqa: PLC0415
+            from mmflow_mcp.upstream.asgi import AsgiTransport  # noqa: PLC0415
+
+            faults = tuple(parse_fault(f) for f in self.settings.faults.split(";") if f.strip())
+            app = SimApp(Market(self.settings.seed), self.clock, faults)
+            return AsgiTransport(app, self._tasks)
+        from mmflow_mcp.upstream.network import NetworkTransport, RemoteSimTransport  # noqa: PLC0415
+
+        if kind == "sim":
+            return RemoteSimTransport(where)
+        contact = f"; {self.settings.contact}" if self.settings.contact else ""
+        return NetworkTransport(
+            user_agent=f"mmflow-mcp/{__version__} (+{HOME}{contact})",
+            proxy=self.settings.proxy or None,
+        )
+
+    def soon(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Run a function in the background for as long as the app runs."""
+        self._tasks.start_soon(function, *args)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._core is not None:
+            await self._core.upstream.aclose()
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[App]:
+    """An app whose flights and sockets live until the block ends."""
+    async with anyio.create_task_group() as tasks:
+        app = App(settings, tasks)
+        try:
+            yield app
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(2):
+                await app.close()
+            tasks.cancel_scope.cancel()

@@ -1,0 +1,66 @@
+"""Time, in one place, so that a test or a replay can hold it.
+
+All public times in this project are integer epoch milliseconds UTC.
+"""
+
+import time
+from typing import Protocol
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+class Clock(Protocol):
+    """What the rest of the house may ask about time."""
+
+    def now_ms(self) -> int:
+        """Wall time, epoch milliseconds UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never step back; only differences mean something."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now_ms(self) -> int:
+        """Wall time, epoch milliseconds UTC."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary start."""
+        return time.monotonic()
+
+
+class FixedClock:
+    """A clock that stands until it is moved: for tests, and for `--now`."""
+
+    def __init__(self, now_ms: int) -> None:
+        self._now_ms = now_ms
+        self._monotonic = 0.0
+
+    def now_ms(self) -> int:
+        """The time this clock was set to."""
+        return self._now_ms
+
+    def monotonic(self) -> float:
+        """Seconds this clock was moved on since it was made."""
+        return self._monotonic
+
+    def advance(self, seconds: float) -> None:
+        """Move both the wall time and the monotonic time on."""
+        self._now_ms += round(seconds * 1000)
+        self._monotonic += seconds
+
+
+class PinnedClock(SystemClock):
+    """The wall stands at a given moment (`--now`); durations are still measured."""
+
+    def __init__(self, now_ms: int) -> None:
+        self._now_ms = now_ms
+
+    def now_ms(self) -> int:
+        """The pinned moment."""
+        return self._now_ms

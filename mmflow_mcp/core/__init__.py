@@ -1,0 +1,1 @@
+"""Asking many venues one question, and what a question needs to be asked."""

@@ -1,0 +1,99 @@
+"""From a query's venues and coins to a fan-out, and from its result to `meta`."""
+
+import difflib
+from typing import Any
+
+from mmflow_mcp.core.core import Core
+from mmflow_mcp.core.fanout import Gathered, gather
+from mmflow_mcp.errors import BadQuestion, VenueClosed
+from mmflow_mcp.venues import having, roll
+from mmflow_mcp.venues.base import Venue
+
+
+async def ask_venues(
+    core: Core,
+    capability: type,
+    venues: tuple[str, ...] | None,
+    coins: tuple[str, ...] | None,
+    *,
+    default: tuple[str, ...],
+) -> Gathered:
+    """Ask the venues that a question names (None: the default ones) for a capability.
+
+    Raises `BadQuestion` for a venue without the capability and for a coin that none of the
+    venues lists, `VenueClosed` when only closed venues were named.
+    """
+    everyone = venues == ("all",)
+    able = {v.id: v for v in having(capability) if v.id not in core.venues_off}
+    named = list(able) if everyone else list(venues or default)
+    for name in named:
+        if name not in able:
+            off = " is switched off here." if name in core.venues_off else " cannot answer this."
+            raise BadQuestion("venues", f"{name}{off}", fits=f"{', '.join(able)}, or all")
+    # Only recordings hold what a closed venue said: live and simulated markets have none.
+    closed = [] if core.upstream.kind == "replay" else [n for n in named if able[n].closed_on]
+    open_ones = [able[name] for name in sorted(named) if name not in closed]
+    notes = [_closed_note(able[name]) for name in closed]
+    if not open_ones:
+        raise VenueClosed(notes[0]["reason"] + f". Fits: {', '.join(_live(able))}, or all.")
+    found = await gather(core, capability, open_ones, coins, notes=notes)
+    if closed and not everyone:
+        found.partial = True
+    _refuse_unknown(found, coins, open_ones)
+    return found
+
+
+def _live(able: dict[str, Venue]) -> list[str]:
+    return [name for name, venue in able.items() if venue.closed_on is None]
+
+
+def _closed_note(venue: Venue) -> dict[str, Any]:
+    reason = f"closed: {venue.name} ended trading on {venue.closed_on}"
+    return {"source": venue.id, "status": "missing", "reason": reason}
+
+
+def _refuse_unknown(
+    found: Gathered, coins: tuple[str, ...] | None, venues: list[Venue]
+) -> None:
+    """A coin is unknown only when every venue asked has answered and none lists it."""
+    if len(found.answered) < len(venues):
+        return
+    for coin in coins or ():
+        if len(found.not_listed.get(coin, ())) == len(venues):
+            near = difflib.get_close_matches(coin, sorted(found.universe), n=3, cutoff=0.6)
+            where = ", ".join(v.id for v in venues)
+            other = "" if len(venues) > 1 else " or venues=all to look everywhere"
+            raise BadQuestion(
+                "coins",
+                f"{coin!r} is listed by none of the venues asked ({where}).",
+                nearest=near,
+                fits=f"a ticker such as BTC, ETH or SOL{other}",
+            )
+
+
+def meta_of(core: Core, found: Gathered, **more: Any) -> dict[str, Any]:
+    """The envelope's `meta` of a fan-out; `more` is left out where it is empty."""
+    meta: dict[str, Any] = {
+        "fetchedAt": found.fetched_at or core.clock.now_ms(),
+        "source": "+".join(found.sources),
+        "partial": found.partial,
+        "sources": found.notes,
+    }
+    if found.not_listed:
+        meta["notListed"] = found.not_listed
+    if found.narrowed:
+        meta["narrowed"] = found.narrowed
+    meta.update({key: value for key, value in more.items() if value})
+    if core.upstream.kind == "replay":
+        meta["times"] = "as recorded" if core.pinned_now is None else "against the given now"
+    return meta
+
+
+def status_of(venue: Venue) -> str:
+    """live, planned or closed."""
+    return venue.status
+
+
+def everywhere() -> tuple[str, ...]:
+    """Every venue id."""
+    return tuple(roll())

@@ -1,0 +1,124 @@
+"""The venue catalogue, and what each venue lists."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from mmflow_mcp.core.core import Core
+from mmflow_mcp.endpoints.answer import Answer, Table
+from mmflow_mcp.endpoints.asking import ask_venues, meta_of
+from mmflow_mcp.endpoints.declare import endpoint
+from mmflow_mcp.endpoints.params import Query, venue_of
+from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.rows import MarketRow, maybe, told
+from mmflow_mcp.venues import capabilities, having, roll
+from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.capabilities import Markets
+
+
+def _exchange(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise BadQuestion("exchange", "a venue id was expected.", fits=", ".join(roll()))
+    return venue_of(value, "exchange").id
+
+
+class MarketsQuery(Query):
+    """Which venue's markets, and which page of them."""
+
+    exchange: Annotated[str | None, BeforeValidator(_exchange)] = Field(
+        default=None, description="Venue id. Left out: the catalogue"
+    )
+    pageSize: int = Field(  # noqa: N815 - the specification's name
+        default=50, ge=1, le=500, description="Markets per page"
+    )
+    page: int = Field(default=0, ge=0, le=100_000, description="From 0")
+
+
+@dataclass(frozen=True, slots=True)
+class VenueRow:
+    """One venue of the catalogue."""
+
+    id: str = told("the id that other tools take")
+    name: str = told("display name", brief=False)
+    kind: str = told("cex, dex, prediction or tradfi")
+    status: str = told("live, planned or closed")
+    can: tuple[str, ...] = told("what can be asked of it here")
+    capabilities: dict[str, bool] = told("the same, as flags", brief=False)
+    data_source: str = told("where the data come from", brief=False)
+    notes: tuple[str, ...] | None = maybe("what a reader of its numbers must know")
+
+
+@dataclass(frozen=True, slots=True)
+class MarketsAnswer:
+    """The catalogue, or one venue and a page of its markets."""
+
+    venues: Table[VenueRow] = told("the venues")
+    exchange: str | None = maybe("the venue that was asked for", brief=True)
+    markets: Table[MarketRow] | None = maybe("this page of its markets, by symbol", brief=True)
+    page: int | None = maybe("this page, from 0", brief=True)
+    page_size: int | None = maybe("markets per page", brief=True)
+    total: int | None = maybe("markets in all", brief=True)
+
+
+def venue_row(venue: Venue) -> VenueRow:
+    """A venue as the catalogue shows it."""
+    flags = capabilities(venue)
+    return VenueRow(
+        id=venue.id,
+        name=venue.name,
+        kind=venue.kind,
+        status=venue.status,
+        can=tuple(name for name, able in flags.items() if able),
+        capabilities=flags,
+        data_source=venue.data_source,
+        notes=venue.notes or None,
+    )
+
+
+def _venues(venues: list[Venue]) -> Table[VenueRow]:
+    return Table(VenueRow, [venue_row(v) for v in venues], matters=lambda _: 0.0)
+
+
+@endpoint(
+    "/markets",
+    title="Venue catalogue and market discovery",
+    ttl=60,
+    example={},
+    keeps="a page of pageSize markets by symbol",
+    limit=500,
+    budget="pageSize",
+)
+async def get_markets(core: Core, query: MarketsQuery) -> Answer[MarketsAnswer]:
+    """The venues that can be asked and what each can answer; with exchange, what it lists.
+
+    For venue ids, capabilities and symbols; it holds no prices. coin: canonical ticker, null for
+    what is no coin (stocks, metals).
+    """
+    if query.exchange is None:
+        meta = {
+            "fetchedAt": core.clock.now_ms(),
+            "source": "mmflow:catalogue",
+            "partial": False,
+            "sources": [],
+        }
+        return Answer(MarketsAnswer(_venues(list(roll().values()))), meta)
+    venue = roll()[query.exchange]
+    if not isinstance(venue, Markets):
+        able = ", ".join(v.id for v in having(Markets))
+        raise BadQuestion("exchange", f"{venue.id} lists no markets here.", fits=able)
+    found = await ask_venues(core, Markets, (venue.id,), None, default=(venue.id,))
+    rows = sorted(found.rows, key=lambda row: (row.kind != "perp", row.symbol))
+    start = query.page * query.pageSize
+    page = rows[start : start + query.pageSize]
+    data = MarketsAnswer(
+        venues=_venues([venue]),
+        exchange=venue.id,
+        markets=Table(MarketRow, page, matters=lambda _: 0.0),
+        page=query.page,
+        page_size=query.pageSize,
+        total=len(rows),
+    )
+    return Answer(data, meta_of(core, found))

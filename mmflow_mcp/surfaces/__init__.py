@@ -1,0 +1,1 @@
+"""The faces: each is a loop over the declarations of `endpoints`."""

@@ -1,0 +1,62 @@
+"""`mmflow-mcp call`: one question, a table for people or the envelope as JSON."""
+
+import sys
+from typing import Any
+
+import anyio
+from pydantic_core import to_json
+
+from mmflow_mcp.app import App, running
+from mmflow_mcp.endpoints.answer import Answer
+from mmflow_mcp.errors import AllVenuesFailed, BadQuestion, MmflowError
+from mmflow_mcp.settings import Settings
+from mmflow_mcp.surfaces import questions
+from mmflow_mcp.surfaces.tables import for_people
+
+
+def arguments_of(words: list[str]) -> dict[str, Any]:
+    """name=value words as arguments; a name given twice makes a list."""
+    given: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise BadQuestion(
+                "arguments", f"{word!r} is no name=value.", fits="coins=BTC,ETH venues=all"
+            )
+        given[name] = f"{given[name]},{value}" if name in given else value
+    return given
+
+
+def run_call(settings: Settings, tool: str, words: list[str], *, as_json: bool) -> int:
+    """Ask and print; 0 when answered, 1 when the venues failed, 2 when the question was wrong."""
+
+    async def ask() -> int:
+        async with running(settings) as app:
+            try:
+                asked, found = await ask_app(app, tool, arguments_of(words))
+            except MmflowError as error:
+                return _report(tool, error, as_json=as_json)
+            if as_json:
+                sys.stdout.write(to_json(questions.envelope(found)).decode() + "\n")
+            else:
+                sys.stdout.write(for_people(asked, found) + "\n")
+            return 0
+
+    return anyio.run(ask)
+
+
+async def ask_app(
+    app: App, tool: str, arguments: dict[str, Any]
+) -> tuple[questions.Asked, Answer[Any]]:
+    """Understand and answer one question."""
+    asked = questions.understand(tool, arguments)
+    return asked, await questions.answer(app.core(), asked)
+
+
+def _report(tool: str, error: MmflowError, *, as_json: bool) -> int:
+    if as_json:
+        body = {"error": str(error), "data": [], "meta": getattr(error, "meta", {})}
+        sys.stdout.write(to_json(body).decode() + "\n")
+    else:
+        sys.stderr.write(f"mmflow-mcp: {questions.said(tool, error)}\n")
+    return 1 if isinstance(error, AllVenuesFailed) else 2

@@ -1,0 +1,127 @@
+"""The command line. Without a command it is the MCP server on stdio, so that one line suffices.
+
+Each command's work is in a file of its own and loads when it is asked for.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from mmflow_mcp import __version__
+from mmflow_mcp.errors import MmflowError
+from mmflow_mcp.settings import Settings, from_environment
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command and option."""
+    shared = argparse.ArgumentParser(add_help=False)
+    add = shared.add_argument_group("where answers come from").add_argument
+    add("--source", help="live (default), sim, sim:URL, or replay:PATH[,PATH...]")
+    add("--now", help="compute against this moment: epoch milliseconds or ISO")
+    add("--deadline", type=float, help="seconds a question may take (default 8)")
+    add("--seed", type=int, help="seed of the simulated market (default 1)")
+    add("--fault", action="append", help="a fault of the simulation, e.g. bybit:http=503")
+    add("--venues-off", help="venues never to ask, comma-separated")
+    add("--log", help="log level on stderr (default WARNING)")
+    offered = argparse.ArgumentParser(add_help=False)
+    offered.add_argument("--tools", help="offer only these families or tools, comma-separated")
+    offered.add_argument("--tool-rows", help="columns (default) or objects")
+
+    top = argparse.ArgumentParser(
+        prog="mmflow-mcp",
+        description="Cross-venue crypto market data for language models. "
+        "Without a command: the MCP server on stdio.",
+        parents=[shared, offered],
+    )
+    top.add_argument("--version", action="version", version=f"mmflow-mcp {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+
+    serve = commands.add_parser(
+        "serve", help="MCP over streamable HTTP", parents=[shared, offered]
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    serve.add_argument("--port", type=int, default=8787, help="port to listen on")
+
+    commands.add_parser("demo", help="a guided run on simulated venues", parents=[shared])
+
+    call = commands.add_parser("call", help="ask one question", parents=[shared])
+    call.add_argument("tool", help="the tool, e.g. get_funding")
+    call.add_argument("arguments", nargs="*", help="name=value, e.g. coins=BTC,ETH venues=all")
+    call.add_argument("--json", action="store_true", help="print the envelope as JSON")
+
+    commands.add_parser(
+        "doctor", help="ask every venue for every capability it claims", parents=[shared]
+    )
+
+    capture = commands.add_parser(
+        "capture", help="save the wire traffic behind questions as HAR", parents=[shared]
+    )
+    capture.add_argument("file", help="the HAR file to write")
+    capture.add_argument(
+        "questions", nargs="*", help='questions in quotes, e.g. "get_funding coins=BTC venues=all"'
+    )
+
+    sim = commands.add_parser("sim", help="serve the simulated venues on loopback")
+    sim.add_argument("--port", type=int, default=9100, help="port on loopback (default 9100)")
+    sim.add_argument("--seed", type=int, default=1, help="seed of the market (default 1)")
+    sim.add_argument("--fault", action="append", help="a fault, e.g. bybit:http=503")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status."""
+    chosen = parser().parse_args(arguments)
+    try:
+        return run(chosen)
+    except MmflowError as error:
+        sys.stderr.write(f"mmflow-mcp: {error}\n")
+        return 2
+    except BrokenPipeError:
+        # The reader of our output left; that is no failure of ours.
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def settings_of(chosen: argparse.Namespace, **default: object) -> Settings:
+    """Settings from the environment, the command's defaults, then its options."""
+    given = {
+        name: getattr(chosen, name, None)
+        for name in ("source", "now", "deadline", "seed", "venues_off", "log", "tools", "tool_rows")
+    }
+    if getattr(chosen, "fault", None):
+        given["faults"] = ";".join(chosen.fault)
+    options = {key: value for key, value in given.items() if value is not None}
+    return from_environment(None, **{**default, **options})
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Hand over to the command."""
+    if chosen.command is None:
+        from mmflow_mcp.surfaces.stdio import serve_stdio  # noqa: PLC0415 - each command loads its own
+
+        return serve_stdio(settings_of(chosen))
+    if chosen.command == "serve":
+        from mmflow_mcp.surfaces.http import serve_http  # noqa: PLC0415
+
+        return serve_http(settings_of(chosen), chosen.host, chosen.port)
+    if chosen.command == "demo":
+        from mmflow_mcp.surfaces.demo import run_demo  # noqa: PLC0415
+
+        return run_demo(settings_of(chosen, source="sim"))
+    if chosen.command == "call":
+        from mmflow_mcp.surfaces.call import run_call  # noqa: PLC0415
+
+        return run_call(settings_of(chosen), chosen.tool, chosen.arguments, as_json=chosen.json)
+    if chosen.command == "doctor":
+        from mmflow_mcp.surfaces.doctor import run_doctor  # noqa: PLC0415
+
+        return run_doctor(settings_of(chosen))
+    if chosen.command == "capture":
+        from mmflow_mcp.surfaces.capturing import run_capture  # noqa: PLC0415
+
+        return run_capture(settings_of(chosen), chosen.file, chosen.questions)
+    from mmflow_mcp.surfaces.simulate import run_sim  # noqa: PLC0415
+
+    return run_sim(chosen.port, chosen.seed, chosen.fault or [])

@@ -1,0 +1,109 @@
+"""Writes what is derived from the declarations: tools.json, the manifest's tools, README tables.
+
+`python -m mmflow_mcp.surfaces.docs` writes them; with `--check` it only says what is out of date.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+from mmflow_mcp.endpoints.declare import endpoints
+from mmflow_mcp.settings import Settings
+from mmflow_mcp.surfaces.schema import FORMS, definitions
+from mmflow_mcp.venues import capabilities, roll
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tools_json() -> str:
+    """The tool definitions in both forms of rows."""
+    return json.dumps({form: definitions(form) for form in FORMS}, indent=1) + "\n"
+
+
+def manifest_json(text: str) -> str:
+    """The manifest with its tools as they are declared."""
+    manifest = json.loads(text)
+    manifest["tools"] = [
+        {"name": e.name, "description": first_line(e.description)} for e in endpoints().values()
+    ]
+    return json.dumps(manifest, indent=2) + "\n"
+
+
+def first_line(description: str) -> str:
+    """The sentence that lets a model choose the tool."""
+    return description.split("\n", 1)[0]
+
+
+def tools_table() -> str:
+    """The tools, for the README."""
+    lines = ["| tool | question it answers | example arguments |", "| --- | --- | --- |"]
+    for e in endpoints().values():
+        example = json.dumps(e.example, separators=(", ", ": "))
+        lines.append(f"| `{e.name}` | {first_line(e.description)} | `{example}` |")
+    return "\n".join(lines)
+
+
+def venues_table() -> str:
+    """The venues, for the README."""
+    lines = ["| venue | kind | status | can be asked for |", "| --- | --- | --- | --- |"]
+    for venue in roll().values():
+        can = ", ".join(name for name, able in capabilities(venue).items() if able)
+        lines.append(f"| `{venue.id}` | {venue.kind} | {venue.status} | {can or 'nothing yet'} |")
+    return "\n".join(lines)
+
+
+def settings_table() -> str:
+    """The settings, for the README."""
+    lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for f in fields(Settings):
+        default = f"`{f.default}`" if f.default != "" else "not set"
+        lines.append(f"| `{f.metadata['variable']}` | {default} | {f.metadata['description']} |")
+    return "\n".join(lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "tools": tools_table,
+    "venues": venues_table,
+    "settings": settings_table,
+}
+
+
+def readme(text: str) -> str:
+    """The README with its tables between their markers made anew."""
+    for name, table in TABLES.items():
+        start, end = f"<!-- {name}: generated -->", f"<!-- end {name} -->"
+        before, found, rest = text.partition(start)
+        _, closed, after = rest.partition(end)
+        if found and closed:
+            text = f"{before}{start}\n{table()}\n{end}{after}"
+    return text
+
+
+def derived() -> dict[Path, str]:
+    """Every derived file with the text it should have."""
+    manifest, page = ROOT / "manifest.json", ROOT / "README.md"
+    return {
+        ROOT / "mmflow_mcp/surfaces/tools.json": tools_json(),
+        manifest: manifest_json(manifest.read_text("utf-8")),
+        page: readme(page.read_text("utf-8")),
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Write the derived files, or with --check tell which are out of date."""
+    stale = [
+        path
+        for path, text in derived().items()
+        if not path.exists() or path.read_text("utf-8") != text
+    ]
+    for path in stale:
+        if "--check" not in arguments:
+            path.write_text(derived()[path], "utf-8")
+        sys.stderr.write(f"{path.relative_to(ROOT)} was out of date\n")
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

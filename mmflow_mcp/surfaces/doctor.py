@@ -1,0 +1,105 @@
+"""`mmflow-mcp doctor`: every venue asked for every capability it claims."""
+
+import sys
+from dataclasses import dataclass
+
+import anyio
+
+from mmflow_mcp.app import running
+from mmflow_mcp.core.core import Core
+from mmflow_mcp.core.fanout import gather
+from mmflow_mcp.errors import AllVenuesFailed
+from mmflow_mcp.settings import Settings
+from mmflow_mcp.surfaces.tables import table
+from mmflow_mcp.upstream.health import SLOW_MS
+from mmflow_mcp.venues import capabilities, roll
+from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.capabilities import CAPABILITIES
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One venue's answer to one capability. `state`: ok, slow, short, blocked, changed, failing."""
+
+    venue: str
+    capability: str
+    state: str
+    rows: int
+    milliseconds: int
+    said: str
+
+
+async def examine(core: Core, venue: Venue, name: str) -> Finding:
+    """Ask one venue for one capability, for BTC."""
+    started = core.clock.monotonic()
+    coins = None if name == "markets" else ("BTC",)
+    try:
+        found = await gather(core, CAPABILITIES[name], [venue], coins)
+    except AllVenuesFailed as error:
+        reason = error.sources[0]["reason"]
+        state = _state(reason)
+        return Finding(venue.id, name, state, 0, _ms(core, started), reason)
+    spent = _ms(core, started)
+    if not found.rows:
+        return Finding(venue.id, name, "changed", 0, spent, "answered without a row")
+    if found.partial:
+        said = "; ".join(note["reason"] for note in found.notes)
+        return Finding(venue.id, name, "short", len(found.rows), spent, said)
+    return Finding(
+        venue.id, name, "slow" if spent > SLOW_MS else "ok", len(found.rows), spent, ""
+    )
+
+
+def _ms(core: Core, started: float) -> int:
+    return round((core.clock.monotonic() - started) * 1000)
+
+
+def _state(reason: str) -> str:
+    code = reason.split(":", 1)[0]
+    if code in ("geo", "blocked"):
+        return "blocked"
+    return "changed" if code in ("changed", "rejected") else "failing"
+
+
+async def diagnose(core: Core) -> list[Finding]:
+    """Every venue that can be asked, one after the other inside a venue, venues at once."""
+    findings: dict[str, list[Finding]] = {}
+
+    async def one(venue: Venue) -> None:
+        findings[venue.id] = [
+            await examine(core, venue, name)
+            for name, able in capabilities(venue).items()
+            if able
+        ]
+
+    async with anyio.create_task_group() as tasks:
+        for venue in roll().values():
+            replayed = core.upstream.kind == "replay"
+            if venue.id not in core.venues_off and (venue.status == "live" or replayed):
+                tasks.start_soon(one, venue)
+    return [finding for venue in sorted(findings) for finding in findings[venue]]
+
+
+def run_doctor(settings: Settings) -> int:
+    """Print the table; 1 when something is wrong."""
+
+    async def run() -> int:
+        async with running(settings) as app:
+            core = app.core()
+            findings = await diagnose(core)
+            rows = [[f.venue, f.capability, f.state, f.rows, f.milliseconds, f.said] for f in findings]
+            names = ["venue", "capability", "state", "rows", "ms", "said"]
+            sys.stdout.write(f"source {core.upstream.kind}\n\n{table(names, list(rows))}\n\n")
+            health = core.upstream.health.all()
+            ledger = [
+                [h.venue, h.state, h.requests, h.failures, round(h.latency_ms or 0)] for h in health
+            ]
+            heads = ["venue", "health", "requests", "failures", "ms each"]
+            sys.stdout.write(table(heads, list(ledger)) + "\n")
+            wrong = sum(f.state not in ("ok", "slow") for f in findings)
+            sys.stdout.write(
+                f"\n{len(findings)} questions, {wrong} with something wrong\n"
+            )
+            return 1 if wrong else 0
+
+    return anyio.run(run)

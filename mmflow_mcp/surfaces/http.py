@@ -1,0 +1,147 @@
+"""MCP over streamable HTTP on one port, loopback unless told otherwise."""
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+
+import anyio
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mcp.server.transport_security import TransportSecuritySettings
+from mmflow_mcp import __version__
+from mmflow_mcp.app import App, running
+from mmflow_mcp.settings import Settings
+from mmflow_mcp.surfaces.mcp import build_server
+
+MAX_BODY = 1 << 20
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class EndStreams:
+    """Outermost layer: when the server stops, open streams end instead of holding it up.
+
+    An open listen stream keeps uvicorn from ending after SIGTERM (MCP-SDK-NOTES section 6).
+    """
+
+    def __init__(self, app: ASGIApp, stopping: anyio.Event) -> None:
+        self._app = app
+        self._stopping = stopping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; its `receive` says disconnect once the server stops."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = {"begun": False, "ended": False}
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                state["begun"] = True
+            elif not message.get("more_body", False):
+                state["ended"] = True
+            await send(message)
+
+        async with anyio.create_task_group() as tasks:
+
+            async def watch() -> None:
+                await self._stopping.wait()
+                # Handlers get a moment to see the disconnect, then what is left is closed.
+                await anyio.sleep(0.1)
+                if state["begun"] and not state["ended"]:
+                    await told({"type": "http.response.body", "body": b"", "more_body": False})
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(watch)
+            await self._app(scope, self._receiver(receive), told)
+            tasks.cancel_scope.cancel()
+
+    def _receiver(self, receive: Receive) -> Receive:
+        async def next_message() -> Message:
+            if self._stopping.is_set():
+                return {"type": "http.disconnect"}
+            box: list[Message] = []
+            async with anyio.create_task_group() as tasks:
+
+                async def stop() -> None:
+                    await self._stopping.wait()
+                    tasks.cancel_scope.cancel()
+
+                tasks.start_soon(stop)
+                box.append(await receive())
+                tasks.cancel_scope.cancel()
+            return box[0] if box else {"type": "http.disconnect"}
+
+        return next_message
+
+
+def security(host: str, port: int) -> TransportSecuritySettings:
+    """Only our own names may be in Host and Origin: a page elsewhere cannot reach us."""
+    names = {*LOOPBACK[:2], "[::1]"}
+    if host not in (*LOOPBACK, "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        names.add(host)
+    hosts = [h for name in sorted(names) for h in (name, f"{name}:*")]
+    origins = [f"{scheme}://{h}" for scheme in ("http", "https") for h in hosts]
+    return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
+
+
+def build_app(app: App, host: str, port: int, stopping: anyio.Event) -> ASGIApp:
+    """The ASGI application: `/mcp` and `/healthz`."""
+    server = build_server(app)
+    inner = server.streamable_http_app(
+        transport_security=security(host, port), max_request_body_size=MAX_BODY, host=host
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with server.session_manager.run():
+            yield
+
+    async def healthz(_: Request) -> JSONResponse:
+        return JSONResponse({"status": "ok", "version": __version__})
+
+    outer = Starlette(
+        routes=[Route("/healthz", healthz), Mount("/", inner)],
+        lifespan=lifespan,
+    )
+    return EndStreams(outer, stopping)
+
+
+class Server(uvicorn.Server):
+    """Tells the open streams when it stops."""
+
+    def __init__(self, config: uvicorn.Config, stopping: anyio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """SIGINT or SIGTERM: end the streams, then the server."""
+        self._stopping.set()
+        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+
+
+def serve_http(settings: Settings, host: str, port: int) -> int:
+    """Serve until stopped; says in one line what is open."""
+
+    async def serve() -> int:
+        async with running(settings) as app:
+            stopping = anyio.Event()
+            asgi = build_app(app, host, port, stopping)
+            config = uvicorn.Config(
+                asgi, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5
+            )
+            reach = "this machine only" if host in LOOPBACK else "OPEN TO THE NETWORK, no keys"
+            sys.stderr.write(
+                f"mmflow-mcp {__version__}: MCP at http://{host}:{port}/mcp ({reach}),"
+                f" source {settings.source.split(':', 1)[0]}\n"
+            )
+            sys.stderr.flush()
+            server = Server(config, stopping)
+            await server.serve()
+            return 0 if server.started else 1
+
+    return anyio.run(serve)

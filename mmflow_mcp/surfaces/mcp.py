@@ -1,0 +1,258 @@
+"""MCP: one tool per endpoint, the catalogue as resources, over stdio and streamable HTTP.
+
+Tools are listed from `tools.json`; endpoints, venues and models load at the first question.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from importlib.resources import files
+from typing import Any
+
+from mcp.server import MCPServer
+from mcp.server.caching import CacheHint
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
+from mcp.shared.subscriptions import ResourceUpdated, ServerEvent
+from mcp.types import (
+    CallToolResult,
+    Completion,
+    EmptyResult,
+    ResourceTemplateReference,
+    SubscribeRequestParams,
+    TextContent,
+    ToolAnnotations,
+    UnsubscribeRequestParams,
+)
+from pydantic import ConfigDict
+from pydantic_core import to_json
+
+from mmflow_mcp import __version__
+from mmflow_mcp.app import HOME, App
+from mmflow_mcp.errors import BadQuestion
+
+INSTRUCTIONS = """\
+Live crypto market data across venues; read-only, no keys, data and not advice.
+Perpetuals: get_oi (open interest, USD and coins), get_funding (rates; compare venues by apr).
+Options on BTC, ETH, SOL, XRP: get_gex (walls, gamma flip), get_skew (volatility), get_option_chain.
+get_markets tells which venues can be asked and what they list.
+Coins are tickers (BTC); venues are ids (binance, okx, hl) or all; the default venue is hyperliquid.
+Positive funding: longs pay shorts. Open interest is one-sided. gex: calls +, puts -, an assumption.
+Read meta before concluding: partial true means something asked is missing and sources say why;
+truncated means rows were left out; a source beginning with sim: or replay: is not the live market."""
+
+
+class AnyArgs(ArgModelBase):
+    """Hands every argument to the tool as it came: the declaration's own model judges them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    def model_dump_one_level(self) -> dict[str, Any]:
+        """All arguments under one name."""
+        return {"args": dict(self.__pydantic_extra__ or {})}
+
+
+class BusBridge:
+    """Our bus in the shape the SDK asks for (2026 listen streams)."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._other: list[Callable[[ServerEvent], None]] = []
+
+    async def publish(self, event: ServerEvent) -> None:
+        """Publish through our bus what names a resource; pass on anything else."""
+        if isinstance(event, ResourceUpdated):
+            self._app.bus.publish(event.uri)
+            return
+        for told in tuple(self._other):
+            told(event)
+
+    def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
+        """Tell a listener of every changed resource until the returned function is called."""
+        stop = self._app.bus.listen(lambda uri: listener(ResourceUpdated(uri=uri)))
+        self._other.append(listener)
+
+        def unsubscribe() -> None:
+            stop()
+            self._other.remove(listener)
+
+        return unsubscribe
+
+
+def tool_definitions(form: str, wanted: str = "") -> list[dict[str, Any]]:
+    """The tools of `tools.json` in a form, narrowed to families or names if any are given."""
+    text = files("mmflow_mcp.surfaces").joinpath("tools.json").read_text("utf-8")
+    every: list[dict[str, Any]] = json.loads(text)[form]
+    names = {part.strip() for part in wanted.split(",") if part.strip()}
+    if not names:
+        return every
+    known = {d["family"] for d in every} | {d["name"] for d in every}
+    if names - known:
+        raise BadQuestion(
+            "tools", f"{', '.join(sorted(names - known))}: no such family or tool.",
+            fits=", ".join(sorted(known)),
+        )
+    return [d for d in every if d["name"] in names or d["family"] in names]
+
+
+def build_server(app: App) -> MCPServer:
+    """The server of both eras, for stdio and HTTP alike."""
+    quiet_logging(app.settings.log)
+    form = app.settings.tool_rows
+    definitions = tool_definitions(form, app.settings.tools)
+    lists = CacheHint(ttl_ms=3_600_000, scope="public")
+    server: MCPServer = MCPServer(
+        name="mmflow",
+        title="mmflow market data",
+        description="Cross-venue crypto market data: funding, open interest, options",
+        instructions=INSTRUCTIONS,
+        website_url=HOME,
+        version=__version__,
+        tools=[_tool(app, d, form) for d in definitions],
+        cache_hints={
+            "tools/list": lists,
+            "resources/list": lists,
+            "resources/templates/list": lists,
+            "resources/read": CacheHint(ttl_ms=1_000, scope="public"),
+        },
+        subscriptions=BusBridge(app),
+        log_level="WARNING",
+    )
+    _add_resources(server, app)
+    _add_completion(server)
+    _serve_subscriptions(server, app)
+    return server
+
+
+def quiet_logging(level: str) -> None:
+    """Logs go to stderr in plain lines, before the SDK sets up its own; stdout is the wire."""
+    logging.basicConfig(
+        stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+
+
+def _tool(app: App, definition: dict[str, Any], form: str) -> Tool:
+    name = definition["name"]
+
+    async def call(args: dict[str, Any], ctx: Context[Any, Any]) -> CallToolResult:  # noqa: ARG001
+        return await call_tool(app, name, args, form)
+
+    return Tool(
+        fn=call,
+        name=name,
+        title=definition["title"],
+        description=definition["description"],
+        is_async=True,
+        context_kwarg="ctx",
+        parameters=definition["inputSchema"],
+        fn_metadata=FuncMetadata(arg_model=AnyArgs, output_schema=definition["outputSchema"]),
+        annotations=ToolAnnotations(
+            title=definition["title"], read_only_hint=True, open_world_hint=True
+        ),
+    )
+
+
+async def call_tool(app: App, name: str, args: dict[str, Any], form: str) -> CallToolResult:
+    """Answer one call; every failure is an error result whose text tells what to do."""
+    from mmflow_mcp.surfaces import questions  # noqa: PLC0415 - loads endpoints and models
+
+    try:
+        asked = questions.understand(name, args)
+        found = await questions.answer(app.core(), asked)
+        structured = questions.result(asked, found, form)
+    except Exception as error:  # noqa: BLE001 - the last line before the client; `said` logs it
+        text = questions.said(name, error)
+        return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+    text = to_json(structured).decode()
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)], structured_content=structured
+    )
+
+
+def _add_resources(server: MCPServer, app: App) -> None:
+    @server.resource(
+        "mmflow://venues",
+        name="venues",
+        title="Venue catalogue",
+        description="Every venue with its kind, status and capabilities",
+        mime_type="application/json",
+    )
+    async def venues() -> str:
+        from mmflow_mcp.endpoints.answer import Shape, written  # noqa: PLC0415
+        from mmflow_mcp.endpoints.markets import venue_row  # noqa: PLC0415
+        from mmflow_mcp.venues import roll  # noqa: PLC0415
+
+        rows = [written(venue_row(venue), Shape()) for venue in roll().values()]
+        return to_json({"venues": rows}).decode()
+
+    @server.resource(
+        "mmflow://venues/{venue}",
+        name="venue",
+        title="One venue",
+        description="What one venue can be asked, what its numbers mean, and how it last behaved",
+        mime_type="application/json",
+    )
+    async def venue(venue: str) -> str:
+        from mmflow_mcp.endpoints.params import venue_of  # noqa: PLC0415
+        from mmflow_mcp.surfaces.status import venue_page  # noqa: PLC0415
+
+        try:
+            found = venue_of(venue, "venue")
+        except BadQuestion as error:
+            raise ResourceNotFoundError(str(error)) from None
+        return to_json(venue_page(app.core(), found)).decode()
+
+    @server.resource(
+        "mmflow://status",
+        name="status",
+        title="Venue health",
+        description="How every venue asked so far last answered",
+        mime_type="application/json",
+    )
+    async def status() -> str:
+        from mmflow_mcp.surfaces.status import status_page  # noqa: PLC0415
+
+        return to_json(status_page(app.core())).decode()
+
+
+def _add_completion(server: MCPServer) -> None:
+    @server.completion()
+    async def complete(ref: Any, argument: Any, context: Any) -> Completion:  # noqa: ARG001
+        values: Iterable[str] = ()
+        if isinstance(ref, ResourceTemplateReference) and argument.name == "venue":
+            from mmflow_mcp.venues import roll  # noqa: PLC0415
+
+            values = roll()
+        start = argument.value.casefold()
+        fits = [value for value in values if value.startswith(start)]
+        return Completion(values=fits[:100], total=len(fits), has_more=len(fits) > 100)
+
+
+def _serve_subscriptions(server: MCPServer, app: App) -> None:
+    """`resources/subscribe` of the 2025 era, which MCPServer leaves out."""
+    sessions: dict[str, list[Any]] = {}
+
+    async def tell(uri: str) -> None:
+        for session in tuple(sessions.get(uri, ())):
+            await session.send_resource_updated(uri)
+
+    async def subscribe(ctx: Any, params: SubscribeRequestParams) -> EmptyResult:
+        known = sessions.setdefault(str(params.uri), [])
+        if ctx.session not in known:
+            known.append(ctx.session)
+        return EmptyResult()
+
+    async def unsubscribe(ctx: Any, params: UnsubscribeRequestParams) -> EmptyResult:
+        known = sessions.get(str(params.uri), [])
+        if ctx.session in known:
+            known.remove(ctx.session)
+        return EmptyResult()
+
+    low = server._lowlevel_server  # noqa: SLF001 - no public way yet; the SDK is pinned below 3
+    low.add_request_handler("resources/subscribe", SubscribeRequestParams, subscribe)
+    low.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
+    app.bus.listen(lambda uri: app.soon(tell, uri) if sessions.get(uri) else None)

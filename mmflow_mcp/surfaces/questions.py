@@ -1,0 +1,136 @@
+"""From a tool's arguments to an answer, and to the words of an error that teaches."""
+
+import difflib
+import json
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from mmflow_mcp.core.core import Core
+from mmflow_mcp.endpoints.answer import Answer, Shape, written
+from mmflow_mcp.endpoints.declare import Endpoint, endpoints
+from mmflow_mcp.errors import AllVenuesFailed, BadQuestion, MmflowError
+from mmflow_mcp.surfaces.schema import MAX_LIMIT
+
+log = logging.getLogger("mmflow_mcp")
+
+
+@dataclass(slots=True)
+class Asked:
+    """A question as it was understood: its endpoint, its query, and how much to show."""
+
+    endpoint: Endpoint
+    query: Any
+    limit: int
+    full: bool
+
+
+def find(name: str) -> Endpoint:
+    """The endpoint of a tool name. Raises `BadQuestion` with the nearest ones."""
+    known = endpoints()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3)
+        raise BadQuestion("tool", f"{name!r} is not known.", nearest=near, fits=", ".join(known))
+    return known[name]
+
+
+def understand(name: str, arguments: dict[str, Any]) -> Asked:
+    """Validate arguments against the declaration; raises `BadQuestion` naming what would fit."""
+    e = find(name)
+    given = {key: value for key, value in arguments.items() if value is not None}
+    limit, full = e.limit, False
+    if e.budget == "limit" and "limit" in given:
+        limit = _limit(given.pop("limit"))
+    if e.detail and "detail" in given:
+        full = _detail(given.pop("detail"))
+    try:
+        query = e.query.model_validate(given)
+    except ValidationError as error:
+        raise explained(e, error) from None
+    return Asked(e, query, limit, full)
+
+
+def _limit(value: Any) -> int:
+    try:
+        limit = int(value)
+        if isinstance(value, bool) or limit != float(value) or not 1 <= limit <= MAX_LIMIT:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise BadQuestion(
+            "limit", f"{str(value)[:40]!r} is no number of rows.", fits=f"1 to {MAX_LIMIT}"
+        ) from None
+    return limit
+
+
+def _detail(value: Any) -> bool:
+    if value not in ("brief", "full"):
+        raise BadQuestion("detail", f"{str(value)[:40]!r} is unknown.", fits="brief or full")
+    return bool(value == "full")
+
+
+def explained(e: Endpoint, error: ValidationError) -> BadQuestion:
+    """The first thing wrong with the arguments, in our own words."""
+    fault = error.errors(include_url=False)[0]
+    name = ".".join(str(part) for part in fault["loc"]) or "arguments"
+    known = [*e.query.model_fields]
+    if e.budget == "limit":
+        known.append("limit")
+    if e.detail:
+        known.append("detail")
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, known, n=1)
+        return BadQuestion(name[:40], "unknown argument.", nearest=near, fits=", ".join(known))
+    if fault["type"] == "missing":
+        said = e.query.model_fields[name].description or ""
+        return BadQuestion(name, "is required.", fits=said)
+    spec = e.query.model_fields.get(name)
+    return BadQuestion(name, f"{fault['msg']}.", fits=(spec.description or "") if spec else "")
+
+
+async def answer(core: Core, asked: Asked) -> Answer[Any]:
+    """Ask the endpoint."""
+    return await asked.endpoint.handler(core, asked.query)
+
+
+def envelope(found: Answer[Any]) -> dict[str, Any]:
+    """The whole answer as the specification's envelope: every row, as objects."""
+    return {"data": written(found.data, Shape()), "meta": found.meta}
+
+
+def result(asked: Asked, found: Answer[Any], form: str) -> dict[str, Any]:
+    """The answer as a model reads it: within the row budget, compact, and saying so."""
+    e = asked.endpoint
+    shape = Shape(
+        form=form, full=asked.full, limit=asked.limit if e.budget == "limit" else None
+    )
+    data = written(found.data, shape)
+    meta = {**found.meta, "asOf": iso(found.meta["fetchedAt"])}
+    if shape.limit is not None:
+        meta["total"] = shape.total
+    if shape.left_out:
+        meta["truncated"] = True
+        meta["narrow"] = f"{asked.limit} rows kept, {e.keeps}; ask for less, or raise limit"
+    return {"data": data, "meta": meta}
+
+
+def iso(at_ms: int) -> str:
+    """Epoch milliseconds as ISO 8601 UTC, to the second."""
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def said(name: str, error: Exception) -> str:
+    """An error as a model reads it: what was wrong, what fits, an example call."""
+    if isinstance(error, BadQuestion):
+        known = endpoints().get(name)
+        if known is None:
+            return str(error)
+        return f"{error} Example: {name} {json.dumps(known.example, separators=(',', ':'))}"
+    if isinstance(error, AllVenuesFailed):
+        return f"{error}. Try other venues, or again later."
+    if isinstance(error, MmflowError):
+        return str(error)
+    log.error("%s failed", name, exc_info=error)
+    return f"{name} met a fault of its own; it was logged on the server. Other tools still work."

@@ -1,0 +1,140 @@
+"""What a model is shown of a tool, derived from its declaration.
+
+The result is kept in `tools.json` beside this file, so that a server can list its tools without
+building a single model; a test holds the file to the declarations.
+"""
+
+import types
+from dataclasses import is_dataclass
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from mmflow_mcp.endpoints.answer import Answer, Table
+from mmflow_mcp.endpoints.declare import Endpoint, endpoints
+from mmflow_mcp.rows import camel, columns
+
+Schema = dict[str, Any]
+
+FORMS = ("columns", "objects")
+MAX_LIMIT = 1000
+
+
+def definitions(form: str) -> list[Schema]:
+    """Every tool as `tools/list` shows it, in the given form of rows."""
+    return [definition(e, form) for e in endpoints().values()]
+
+
+def definition(e: Endpoint, form: str) -> Schema:
+    """One tool."""
+    return {
+        "name": e.name,
+        "family": e.family,
+        "title": e.title,
+        "description": " ".join(e.description.split("\n\n")[0].split())
+        + "\n"
+        + " ".join(" ".join(e.description.split("\n\n")[1:]).split()),
+        "inputSchema": input_schema(e),
+        "outputSchema": output_schema(e, form),
+    }
+
+
+def input_schema(e: Endpoint) -> Schema:
+    """Flat parameters, without the noise that pydantic adds."""
+    raw = e.query.model_json_schema(mode="validation")
+    properties = {name: _slim(spec) for name, spec in raw["properties"].items()}
+    if e.budget == "limit":
+        properties["limit"] = {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MAX_LIMIT,
+            "default": e.limit,
+            "description": f"Rows kept: {e.keeps}",
+        }
+    if e.detail:
+        properties["detail"] = {
+            "enum": ["brief", "full"],
+            "description": "full: all columns",
+        }
+    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    if raw.get("required"):
+        schema["required"] = raw["required"]
+    return schema
+
+
+def _slim(spec: Schema) -> Schema:
+    """Without titles, null arms and defaults of null: "left out" says the same."""
+    arms = [arm for arm in spec.get("anyOf", ()) if arm.get("type") != "null"]
+    if len(arms) == 1:
+        spec = {**{k: v for k, v in spec.items() if k != "anyOf"}, **arms[0]}
+    slim = {k: v for k, v in spec.items() if k not in ("title", "type") or k == "type"}
+    if slim.get("default", 0) is None:
+        del slim["default"]
+    if "enum" in slim:
+        slim.pop("type", None)
+    return slim
+
+
+def output_schema(e: Endpoint, form: str) -> Schema:
+    """Shallow on purpose: a client validates every answer against it."""
+    (data,) = get_args(e.answer) if get_origin(e.answer) is Answer else (e.answer,)
+    return {
+        "type": "object",
+        "properties": {
+            "data": _described(data, form),
+            "meta": {
+                "type": "object",
+                "description": "fetchedAt (epoch ms), asOf (ISO), source, partial (something"
+                " asked is missing), sources (those that need attention, with reasons), total"
+                " and truncated where rows were left out",
+            },
+        },
+        "required": ["data", "meta"],
+    }
+
+
+def _described(kind: Any, form: str) -> Schema:
+    origin = get_origin(kind)
+    if origin is Table:
+        return _table(get_args(kind)[0], form)
+    if origin in (Union, types.UnionType):
+        arms = [_described(a, form) for a in get_args(kind) if a is not type(None)]
+        return {"anyOf": [*arms, {"type": "null"}]}
+    if origin is dict:
+        return {"type": "object", "additionalProperties": _described(get_args(kind)[1], form)}
+    if origin in (tuple, list):
+        return {"type": "array"}
+    if is_dataclass(kind):
+        return _dataclass(kind, form)  # type: ignore[arg-type]
+    return {"type": {float: "number", int: "integer", bool: "boolean"}.get(kind, "string")}
+
+
+def _dataclass(kind: type, form: str) -> Schema:
+    hints = get_type_hints(kind)
+    properties = {}
+    required = []
+    for f in columns(kind):
+        described = _described(hints[f.name], form)
+        properties[camel(f.name)] = {**described, "description": f.metadata["description"]}
+        if f.metadata.get("brief", True) and f.default is not None:
+            required.append(camel(f.name))
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def _table(row: type, form: str) -> Schema:
+    words = {camel(f.name): f.metadata["description"] for f in columns(row)}
+    if form == "objects":
+        return {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {name: {"description": said} for name, said in words.items()},
+            },
+        }
+    said = "; ".join(f"{name}: {text}" for name, text in words.items())
+    return {
+        "type": "object",
+        "properties": {
+            "columns": {"type": "array", "items": {"type": "string"}, "description": said},
+            "rows": {"type": "array", "items": {"type": "array"}},
+        },
+        "required": ["columns", "rows"],
+    }

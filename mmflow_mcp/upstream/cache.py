@@ -1,0 +1,142 @@
+"""The one cache: at the wire, shared by everything that is asked, with single flight.
+
+A call states how old an answer may be. Askers of the same thing at the same time share one
+flight, which lives in a task group of the app and not in the first asker: whoever is cancelled,
+the others still get the answer, and the flight itself is cancelled only when nobody waits.
+"""
+
+from typing import TYPE_CHECKING
+
+import anyio
+import httpx2
+import pydantic_core
+from cachetools import LRUCache
+
+from mmflow_mcp.clock import Clock
+from mmflow_mcp.errors import VenueChanged, VenueError, VenueTimeout
+from mmflow_mcp.upstream.wire import Call, Wire
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
+_Key = tuple[str, bytes | None]
+
+
+class _Flight:
+    """One request under way and those who wait for it."""
+
+    __slots__ = ("done", "error", "scope", "waiters", "wire")
+
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.scope = anyio.CancelScope()
+        self.waiters = 0
+        self.wire: Wire | None = None
+        self.error: VenueError | None = None
+
+
+class CacheTransport(httpx2.AsyncBaseTransport):
+    """Answers from memory while fresh, joins a flight under way, or starts one.
+
+    The answer of a cached call carries its `Wire` in `extensions["wire"]`, and in
+    `extensions["stale"]` the failure that an old copy stands in for. Requests without a `Call`
+    (sockets) pass through.
+    """
+
+    def __init__(
+        self,
+        inner: httpx2.AsyncBaseTransport,
+        *,
+        clock: Clock,
+        tasks: "TaskGroup",
+        max_bytes: int,
+        flight_seconds: float,
+    ) -> None:
+        self._inner = inner
+        self._clock = clock
+        self._tasks = tasks
+        self._flight_seconds = flight_seconds
+        self._wires: LRUCache[_Key, Wire] = LRUCache(max_bytes, getsizeof=lambda w: w.size)
+        self._flights: dict[_Key, _Flight] = {}
+
+    def peek(self, call: Call) -> Wire | None:
+        """The cached answer if it is fresh enough for this call; never waits."""
+        wire = self._wires.get(call.key)
+        if wire is not None and self._clock.monotonic() - wire.read <= call.fresh:
+            return wire
+        return None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Serve one request; see the class."""
+        call = request.extensions.get("call")
+        if not isinstance(call, Call):
+            return await self._inner.handle_async_request(request)
+        wire = self.peek(call)
+        if wire is not None:
+            return _response(wire)
+        try:
+            return _response(await self._join(call, request))
+        except VenueError as error:
+            old = self._wires.get(call.key)
+            if old is None or self._clock.monotonic() - old.read > call.keep:
+                raise
+            return _response(old, stale=error.reason)
+
+    async def _join(self, call: Call, request: httpx2.Request) -> Wire:
+        flight = self._flights.get(call.key)
+        if flight is None:
+            flight = self._flights[call.key] = _Flight()
+            self._tasks.start_soon(self._fly, flight, call, request, name=f"flight {call.label}")
+        flight.waiters += 1
+        try:
+            await flight.done.wait()
+        finally:
+            flight.waiters -= 1
+            if not flight.waiters and not flight.done.is_set():
+                self._forget(call, flight)
+                flight.scope.cancel()
+        if flight.wire is None:
+            raise flight.error.fresh() if flight.error else VenueTimeout("timeout: cancelled")
+        return flight.wire
+
+    async def _fly(self, flight: _Flight, call: Call, request: httpx2.Request) -> None:
+        flight.scope.deadline = anyio.current_time() + self._flight_seconds
+        with flight.scope:
+            try:
+                flight.wire = self._wires[call.key] = await self._read(request)
+            except VenueError as error:
+                flight.error = error
+            except ValueError:
+                # A single answer larger than the whole cache: LRUCache refuses it.
+                flight.error = VenueChanged("changed: the answer is larger than the cache")
+        if flight.wire is None and flight.error is None:
+            seconds = self._flight_seconds
+            flight.error = VenueTimeout(f"timeout: no answer within {seconds:g} s")
+        self._forget(call, flight)
+        flight.done.set()
+
+    async def _read(self, request: httpx2.Request) -> Wire:
+        response = await self._inner.handle_async_request(request)
+        body = await response.aread()
+        try:
+            doc = pydantic_core.from_json(body, allow_inf_nan=False)
+        except ValueError as error:
+            raise VenueChanged("changed: the answer is not JSON, or was cut short") from error
+        return Wire(
+            doc,
+            fetched_at=response.extensions.get("read_at") or self._clock.now_ms(),
+            read=self._clock.monotonic(),
+            size=len(body) + 256,
+        )
+
+    def _forget(self, call: Call, flight: _Flight) -> None:
+        if self._flights.get(call.key) is flight:
+            del self._flights[call.key]
+
+    async def aclose(self) -> None:
+        """Close what lies below."""
+        await self._inner.aclose()
+
+
+def _response(wire: Wire, *, stale: str | None = None) -> httpx2.Response:
+    return httpx2.Response(200, extensions={"wire": wire, "stale": stale})

@@ -1,0 +1,95 @@
+"""The one client: every byte from a venue comes through here.
+
+The layers are transports under one interface, from the top:
+
+    cache > breaker > retry > budget > judge > base (network, simulated venues or replay)
+
+State is kept per host inside each layer, so one stack serves all venues. HTTP and WebSocket go
+the same way: a socket's request passes every layer untouched down to the same base.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+from mmflow_mcp.clock import Clock
+from mmflow_mcp.upstream.breaker import BreakerTransport
+from mmflow_mcp.upstream.budget import BudgetTransport, Meter
+from mmflow_mcp.upstream.cache import CacheTransport
+from mmflow_mcp.upstream.health import HealthLedger
+from mmflow_mcp.upstream.judge import JudgeTransport, Refusal
+from mmflow_mcp.upstream.retry import RetryTransport
+from mmflow_mcp.upstream.wire import Call, Wire
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
+_HEADERS = {"accept": "application/json", "accept-encoding": "gzip, deflate"}
+
+
+class Upstream:
+    """Asks venues. `kind` is where the bytes come from: live, sim or replay."""
+
+    def __init__(
+        self,
+        base: httpx2.AsyncBaseTransport,
+        *,
+        kind: str,
+        clock: Clock,
+        tasks: "TaskGroup",
+        meters: tuple[Meter, ...] = (),
+        refusals: Mapping[str, Refusal] | None = None,
+        venues: Mapping[str, str] | None = None,
+        cache_bytes: int = 64 * 1024 * 1024,
+        attempt_seconds: float = 6.0,
+    ) -> None:
+        self.kind = kind
+        self.clock = clock
+        self.health = HealthLedger(clock)
+        judged = JudgeTransport(
+            base,
+            clock=clock,
+            health=self.health,
+            refusals=refusals or {},
+            venues=venues or {},
+            attempt_seconds=attempt_seconds,
+        )
+        spent = BudgetTransport(judged, clock, meters)
+        self._cache = CacheTransport(
+            BreakerTransport(RetryTransport(spent, clock), clock),
+            clock=clock,
+            tasks=tasks,
+            max_bytes=cache_bytes,
+            flight_seconds=attempt_seconds * 2,
+        )
+        self._client = httpx2.AsyncClient(
+            transport=self._cache, trust_env=False, timeout=attempt_seconds
+        )
+        self.peek = self._cache.peek
+
+    async def fetch(self, call: Call, deadline: float) -> tuple[Wire, str | None]:
+        """The answer to a call, and why it is stale if it is.
+
+        `deadline` is a monotonic time of the clock: retries and budget waits end there.
+        Raises a `VenueError` when there is no answer.
+        """
+        headers = _HEADERS if call.body is None else {**_HEADERS, "content-type": "application/json"}
+        request = httpx2.Request(
+            call.method,
+            call.url,
+            headers=headers,
+            content=call.body,
+            extensions={"call": call, "deadline": deadline},
+        )
+        response = await self._client.send(request)
+        return response.extensions["wire"], response.extensions["stale"]
+
+    def socket(self, url: str, **options: Any) -> AbstractAsyncContextManager[Any]:
+        """A WebSocket through the same layers."""
+        return self._client.websocket(url, **options)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()

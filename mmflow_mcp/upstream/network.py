@@ -1,0 +1,83 @@
+"""The live network, opened when it is first needed."""
+
+import ssl
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.to_thread
+import httpx2
+
+
+class NetworkTransport(httpx2.AsyncBaseTransport):
+    """Connections to real venues.
+
+    The TLS context costs some 50 ms to make, so it is made once, off the event loop, at the
+    first request.
+    """
+
+    def __init__(self, *, user_agent: str, proxy: str | None = None) -> None:
+        self._user_agent = user_agent
+        self._proxy = proxy
+        self._transport: httpx2.AsyncHTTPTransport | None = None
+        self._opening = anyio.Lock()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send one request with our honest name on it."""
+        request.headers["user-agent"] = self._user_agent
+        transport = self._transport or await self._open()
+        return await transport.handle_async_request(request)
+
+    async def _open(self) -> httpx2.AsyncHTTPTransport:
+        async with self._opening:
+            if self._transport is None:
+                context = await anyio.to_thread.run_sync(ssl.create_default_context)
+                self._transport = httpx2.AsyncHTTPTransport(
+                    verify=context,
+                    proxy=self._proxy,
+                    limits=httpx2.Limits(max_connections=100, max_keepalive_connections=40),
+                )
+            return self._transport
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self._transport is not None:
+            await self._transport.aclose()
+
+
+class RemoteSimTransport(httpx2.AsyncBaseTransport):
+    """A `mmflow-mcp sim` that runs elsewhere: https://HOST/PATH -> BASE/HOST/PATH."""
+
+    def __init__(self, base: str) -> None:
+        parts = urlsplit(base)
+        self._scheme = parts.scheme or "http"
+        self._host = parts.hostname or "127.0.0.1"
+        self._port = parts.port
+        self._prefix = parts.path.rstrip("/")
+        self._inner = httpx2.AsyncHTTPTransport(
+            verify=False, limits=httpx2.Limits(max_connections=100, max_keepalive_connections=100)
+        )
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Rewrite the address and send."""
+        socket = request.url.scheme in ("ws", "wss")
+        raw_path = f"{self._prefix}/{request.url.host}".encode() + request.url.raw_path
+        changed: dict[str, Any] = {
+            "scheme": "ws" if socket else self._scheme,
+            "host": self._host,
+            "port": self._port,
+            "raw_path": raw_path,
+        }
+        moved = httpx2.Request(
+            request.method,
+            request.url.copy_with(**changed),
+            headers=[(k, v) for k, v in request.headers.raw if k.lower() != b"host"],
+            stream=request.stream,
+            extensions=request.extensions,
+        )
+        moved.headers["host"] = f"{self._host}:{self._port}" if self._port else self._host
+        return await self._inner.handle_async_request(moved)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._inner.aclose()

@@ -1,0 +1,119 @@
+"""A question to a venue and its answer, as plain values.
+
+A `Call` says what is asked and how old an answer may be; a `Wire` is an answer as it was read,
+with what was parsed from it kept beside it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import pydantic_core
+
+T = TypeVar("T")
+
+DAY = 86_400.0
+HOUR = 3_600.0
+WEEK = 7 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, as a value that can be compared and shared.
+
+    `fresh`: seconds of age at which a cached answer still serves.
+    `weight`: what the venue counts it as, in the unit of its rate budget.
+    `label`: how `meta.source` names it.
+    `reference`: a list that changes by the day; it supports an answer and is not named in it.
+    `keep`: seconds for which an old answer may stand in, marked stale, when the venue fails.
+    `optional`: its failure shortens the venue's answer instead of failing it.
+    """
+
+    url: str
+    body: bytes | None = None
+    fresh: float = 5.0
+    weight: float = 1.0
+    label: str = ""
+    reference: bool = False
+    keep: float = 0.0
+    optional: bool = False
+    key: tuple[str, bytes | None] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", (self.url, self.body))
+
+    @property
+    def method(self) -> str:
+        """GET, or POST where a body asks the question."""
+        return "GET" if self.body is None else "POST"
+
+    @property
+    def host(self) -> str:
+        """The host that is asked."""
+        return urlsplit(self.url).netloc
+
+
+def get(
+    url: str,
+    params: dict[str, str | int] | None = None,
+    *,
+    fresh: float = 5.0,
+    weight: float = 1.0,
+    label: str = "",
+    reference: bool = False,
+    optional: bool = False,
+) -> Call:
+    """A GET. The label is the last part of the path unless one is given."""
+    full = f"{url}?{urlencode(params)}" if params else url
+    return Call(
+        full,
+        fresh=fresh,
+        weight=weight,
+        label=label or url.rsplit("/", 1)[-1],
+        reference=reference,
+        keep=WEEK if reference else 0.0,
+        optional=optional,
+    )
+
+
+def ask_json(
+    url: str, body: dict[str, Any], *, label: str, fresh: float = 5.0, weight: float = 1.0
+) -> Call:
+    """A read that the venue takes as a POST of JSON; it changes nothing there."""
+    return Call(url, pydantic_core.to_json(body), fresh=fresh, weight=weight, label=label)
+
+
+class Wire:
+    """One answer: the decoded document, when it was read, and what was parsed from it."""
+
+    __slots__ = ("_parsed", "doc", "fetched_at", "read", "size")
+
+    def __init__(self, doc: Any, *, fetched_at: int, read: float, size: int) -> None:
+        self.doc = doc
+        self.fetched_at = fetched_at
+        self.read = read
+        self.size = size
+        self._parsed: dict[Any, tuple[tuple[Any, ...], Any]] = {}
+
+    def __bool__(self) -> bool:
+        """False for the answer that an optional call did not get."""
+        return self is not NOTHING
+
+    def parsed(self, parse: Callable[..., T], *more: Any) -> T:
+        """`parse(self, *more)`, worked out once for the same wires and arguments."""
+        known = self._parsed.get(parse)
+        if known is not None and len(known[0]) == len(more):
+            for was, now in zip(known[0], more, strict=True):
+                if was is not now and (isinstance(now, Wire) or was != now):
+                    break
+            else:
+                rows: T = known[1]
+                return rows
+        result = parse(self, *more)
+        self._parsed[parse] = (more, result)
+        return result
+
+
+# What an optional call gives when it failed.
+NOTHING = Wire(None, fetched_at=0, read=0.0, size=0)

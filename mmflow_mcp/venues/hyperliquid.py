@@ -1,0 +1,140 @@
+"""Hyperliquid: perpetuals on its own chain, one POST endpoint for everything.
+
+https://hyperliquid.gitbook.io/hyperliquid-docs/for-developers/api/info-endpoint
+
+One answer (`metaAndAssetCtxs`) carries funding and open interest of the whole core exchange. The
+builder-deployed exchanges (HIP-3) hold mostly stocks and metals under coins' tickers, and are
+not asked.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmflow_mcp.clock import HOUR_MS
+from mmflow_mcp.errors import VenueChanged, VenueError, VenueRejected
+from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.upstream.budget import Meter
+from mmflow_mcp.upstream.wire import Wire, ask_json
+from mmflow_mcp.venues.ask import Ask
+from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.coins import from_hyperliquid
+from mmflow_mcp.venues.contracts import (
+    Contract,
+    OpenPart,
+    funding_row,
+    main_perpetuals,
+    sum_open_interest,
+)
+from mmflow_mcp.venues.fields import amount, each, positive, rate
+
+HOST = "api.hyperliquid.xyz"
+INFO = f"https://{HOST}/info"
+CONTEXTS = ask_json(
+    INFO, {"type": "metaAndAssetCtxs"}, label="metaAndAssetCtxs", fresh=5, weight=20
+)
+
+
+class Hyperliquid(Venue):
+    """The core perpetuals of Hyperliquid, quoted in USD, margined in USDC."""
+
+    id = "hyperliquid"
+    name = "Hyperliquid"
+    kind = "dex"
+    aliases = ("hl", "HlPerp", "hyperliquid-perp", "HYPERLIQUID_FUTURES")
+    hosts = (HOST,)
+    meters = (Meter((HOST,), 1200, 60),)
+    data_source = "Hyperliquid public info endpoint"
+    docs = "https://hyperliquid.gitbook.io/hyperliquid-docs"
+    notes = (
+        "Open interest as the venue publishes it, taken as one-sided; some hold that it adds"
+        " longs and shorts.",
+    )
+
+    def refusal(self, status: int, body: bytes) -> VenueError | None:
+        """A malformed request is 422 with a sentence; an unknown market may answer null."""
+        if status == 422:
+            return VenueRejected("rejected: the venue could not read the request")
+        if status == 200 and body.strip() == b"null":
+            return VenueRejected("rejected: the venue knows no such market")
+        return None
+
+    async def open_interest(self, ask: Ask) -> list[OpenInterestRow]:
+        """Open interest of every core perpetual, one request."""
+        wire = await ask.get(CONTEXTS)
+        rows, bad = wire.parsed(parse_open_interest)
+        ask.unread(bad)
+        return ask.pick(rows)
+
+    async def funding(self, ask: Ask) -> list[FundingRow]:
+        """The hourly rate of every core perpetual, one request."""
+        wire = await ask.get(CONTEXTS)
+        rows, bad = wire.parsed(parse_funding)
+        ask.unread(bad)
+        return ask.pick(rows)
+
+    async def markets(self, ask: Ask) -> list[MarketRow]:
+        """Every core perpetual that is not delisted."""
+        wire = await ask.get(CONTEXTS)
+        return wire.parsed(parse_markets)
+
+
+def contexts(doc: Any) -> Iterator[tuple[Contract, dict[str, Any]]]:
+    """Live core perpetuals with their state, joined by position before anything is left out."""
+    if not (isinstance(doc, list) and len(doc) == 2 and isinstance(doc[0], dict)):
+        raise VenueChanged("changed: a pair of universe and contexts was expected")
+    universe, states = doc[0].get("universe"), doc[1]
+    if not isinstance(universe, list) or not isinstance(states, list):
+        raise VenueChanged("changed: universe or contexts are missing")
+    # The join is by position, so lists of different length cannot be joined at all.
+    if len(universe) != len(states):
+        raise VenueChanged("changed: universe and contexts differ in length")
+    for meta, state in zip(universe, states, strict=True):
+        if isinstance(meta, dict) and not meta.get("isDelisted") and "name" in meta:
+            coin, multiplier = from_hyperliquid(meta["name"])
+            yield Contract(meta["name"], coin, multiplier, "USD"), state
+
+
+def parse_open_interest(wire: Wire) -> tuple[dict[str, OpenInterestRow], int]:
+    """openInterest is in units of the symbol (kPEPE: thousands of PEPE), priced at the mark."""
+
+    def read(pair: tuple[Contract, dict[str, Any]]) -> OpenPart:
+        contract, state = pair
+        units = amount(state["openInterest"])
+        return OpenPart(
+            contract.coin,
+            contract.symbol,
+            usd=units * positive(state["markPx"]),
+            coins=units * contract.multiplier,
+        )
+
+    parts, bad = each(list(contexts(wire.doc)), read)
+    return sum_open_interest("hyperliquid", parts, wire.fetched_at), bad
+
+
+def parse_funding(wire: Wire) -> tuple[dict[str, FundingRow], int]:
+    """`funding` is the estimate for the running hour, paid at the next full hour."""
+    next_hour = (wire.fetched_at // HOUR_MS + 1) * HOUR_MS
+
+    def read(pair: tuple[Contract, dict[str, Any]]) -> tuple[Contract, FundingRow]:
+        contract, state = pair
+        row = funding_row(
+            "hyperliquid",
+            contract,
+            rate(state["funding"]),
+            1,
+            wire.fetched_at,
+            mark=positive(state["markPx"]),
+            next_ms=next_hour,
+        )
+        return contract, row
+
+    rows, bad = each(list(contexts(wire.doc)), read)
+    return main_perpetuals(rows), bad
+
+
+def parse_markets(wire: Wire) -> list[MarketRow]:
+    """The live core perpetuals."""
+    return [
+        MarketRow("hyperliquid", c.symbol, c.coin, "perp", f"{c.symbol} perpetual (USD)")
+        for c, _ in contexts(wire.doc)
+    ]
