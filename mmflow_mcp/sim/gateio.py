@@ -1,0 +1,407 @@
+"""Gate v4 as the simulated market would be told by it: lists without an envelope, times in seconds.
+
+Sizes are contracts of quanto_multiplier coins; the inverse BTC_USD has quanto_multiplier "0" and
+contracts of 1 USD. `position_size` of a contract counts one side, `total_size` of a ticker and
+`open_interest` of contract_stats count both (in the recordings of 2026 each is twice the first).
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from mmflow_mcp.sim.expiries import expiry_of, next_last_fridays
+from mmflow_mcp.sim.market import Listing, Market, Perp
+from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, answer, fixed, shortest
+
+HOSTS = ("api.gateio.ws", "fx-api.gateio.ws")
+
+_SETTLED_IN = {"usdt": "USDT", "btc": "USD", "usd1": "USD1"}
+_TYPES = {
+    "crypto": "",
+    "stock": "stocks",
+    "commodity": "metals",
+    "forex": "forex",
+    "index": "indices",
+}
+_STATUS = {"live": "trading", "prelaunch": "prelaunch", "delisted": "delisting"}
+_INTERVALS_S = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "4h": 14400, "1d": 86400}
+_CREATED_S = 1_700_000_000
+
+Row = dict[str, Any]
+View = Callable[[Market, SimRequest], Any]
+
+
+class _Refused(Exception):
+    """What gate answers with an HTTP status, a label and a message."""
+
+    def __init__(self, label: str, text: str, status: int = 400) -> None:
+        super().__init__(text)
+        self.label = label
+        self.status = status
+
+
+def routes(market: Market) -> Routes:
+    """Every path of gate that is simulated."""
+    views: dict[str, View] = {
+        "/spot/currency_pairs": _show_pairs,
+        "/spot/tickers": _show_spot,
+        "/spot/currencies": _show_currencies,
+        "/spot/time": lambda _, request: {"server_time": request.now_ms},
+        "/margin/currency_pairs": lambda _, __: [],
+        "/options/underlyings": lambda _, __: [],
+        "/delivery/usdt/contracts": _show_deliveries,
+    }
+    for settle in _SETTLED_IN:
+        views[f"/futures/{settle}/contracts"] = partial(_show_contracts, settle)
+        views[f"/futures/{settle}/contracts/*"] = partial(_show_contract, settle)
+        views[f"/futures/{settle}/tickers"] = partial(_show_tickers, settle)
+        views[f"/futures/{settle}/funding_rate"] = partial(_show_fundings, settle)
+        views[f"/futures/{settle}/contract_stats"] = partial(_show_stats, settle)
+    return {
+        ("GET", host, f"/api/v4{path}"): partial(_serve, market, view)
+        for host in HOSTS
+        for path, view in views.items()
+    }
+
+
+def not_found(request: SimRequest) -> SimResponse:
+    """A path that gate does not have."""
+    return answer({"label": "NOT_FOUND", "message": f"{request.path} not found"}, 404)
+
+
+def _serve(market: Market, view: View, request: SimRequest) -> SimResponse:
+    try:
+        return answer(view(market, request))
+    except _Refused as refused:
+        return answer({"label": refused.label, "message": str(refused)}, refused.status)
+
+
+def _whole(request: SimRequest, name: str, default: int, most: int | None = None) -> int:
+    text = request.query.get(name, "")
+    fits = not text or (text.isdecimal() and (most is None or 0 < int(text) <= most))
+    if not fits:
+        raise _Refused("INVALID_PARAM_VALUE", f"Invalid value for {name}")
+    return int(text) if text else default
+
+
+def _list(market: Market, settle: str, now_ms: int) -> list[Listing]:
+    quote = _SETTLED_IN[settle]
+    return [i for i in market.listings("gateio", now_ms) if i.kind == "perp" and i.quote == quote]
+
+
+def _find(market: Market, settle: str, name: str, now_ms: int) -> Listing:
+    for listing in _list(market, settle, now_ms):
+        if listing.symbol == name:
+            return listing
+    raise _Refused("CONTRACT_NOT_FOUND", f"contract {name} not found")
+
+
+def _asked_for(market: Market, settle: str, request: SimRequest) -> Listing:
+    name = request.query.get("contract", "")
+    if not name:
+        raise _Refused("MISSING_REQUIRED_PARAM", "Missing required parameter: contract")
+    return _find(market, settle, name, request.now_ms)
+
+
+def _say(value: float, digits: int) -> str:
+    """A price without needless zeros."""
+    text = fixed(value, digits)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _count(value: float) -> int | float:
+    """A number of contracts, whole unless the contract has decimal sizes."""
+    return int(value) if value == int(value) else value
+
+
+def _quanto(listing: Listing) -> str:
+    return "0" if listing.margin == "inverse" else shortest(listing.contract_size)
+
+
+def _show_contracts(settle: str, market: Market, request: SimRequest) -> list[Row]:
+    listed = _list(market, settle, request.now_ms)
+    first = _whole(request, "offset", 0)
+    limit = _whole(request, "limit", len(listed), 1000)
+    return [_tell_contract(market, i, request.now_ms) for i in listed[first : first + limit]]
+
+
+def _show_contract(settle: str, market: Market, request: SimRequest) -> Row:
+    name = request.path.rpartition("/")[2]
+    return _tell_contract(market, _find(market, settle, name, request.now_ms), request.now_ms)
+
+
+def _tell_contract(market: Market, listing: Listing, now_ms: int) -> Row:
+    perp = market.perp(listing, now_ms)
+    period_s = listing.period_hours * 3600
+    pre = listing.status == "prelaunch"
+    rate = "0" if pre else shortest(perp.funding_rate)
+    users = 40 + int(perp.oi_usd / 40_000)
+    return {
+        "name": listing.symbol,
+        "type": "inverse" if listing.margin == "inverse" else "direct",
+        "contract_type": _TYPES[listing.asset],
+        "quanto_multiplier": _quanto(listing),
+        **_tell_limits(listing),
+        **_tell_prices(perp, pre=pre),
+        "mark_type": "index",
+        "funding_rate": rate,
+        "funding_rate_indicative": rate,
+        "funding_interval": period_s,
+        "funding_next_apply": perp.next_funding_ms // 1000,
+        "funding_offset": 0,
+        "funding_cap_ratio": "0.75",
+        "funding_rate_limit": "0.003",
+        "funding_impact_value": "30000",
+        "interest_rate": "0.0003",
+        "position_size": _count(perp.open_interest),
+        "trade_size": int(perp.turnover_usd) * 90,
+        "long_users": users if perp.open_interest else 0,
+        "short_users": users * 4 // 5 if perp.open_interest else 0,
+        "in_delisting": listing.status == "delisted",
+        "is_pre_market": pre,
+        "status": _STATUS[listing.status],
+        "create_time": _CREATED_S,
+        "launch_time": _CREATED_S,
+        "config_change_time": _CREATED_S,
+    }
+
+
+def _tell_limits(listing: Listing) -> Row:
+    tick = _say(10.0**-listing.price_digits, listing.price_digits)
+    return {
+        "order_price_round": tick,
+        "mark_price_round": tick,
+        "order_price_deviate": "0.04",
+        "order_size_min": 1,
+        "order_size_max": 1_000_000,
+        "orders_limit": 100,
+        "market_order_size_max": "1000000",
+        "leverage_min": "1",
+        "leverage_max": "100",
+        "cross_leverage_default": "10",
+        "maintenance_rate": "0.005",
+        "maker_fee_rate": "-0.00005",
+        "taker_fee_rate": "0.00075",
+        "risk_limit_base": "200000",
+        "risk_limit_step": "199800000",
+        "risk_limit_max": "200000000",
+        "enable_bonus": True,
+        "enable_credit": True,
+        "enable_decimal": False,
+        "enable_circuit_breaker": False,
+    }
+
+
+def _tell_prices(perp: Perp, *, pre: bool) -> Row:
+    digits = perp.listing.price_digits
+    told = {"last_price": perp.last, "mark_price": perp.mark, "index_price": perp.index}
+    return {name: "" if pre else _say(price, digits) for name, price in told.items()}
+
+
+def _show_tickers(settle: str, market: Market, request: SimRequest) -> list[Row]:
+    if request.query.get("contract"):
+        shown = [_asked_for(market, settle, request)]
+    else:
+        shown = _list(market, settle, request.now_ms)
+    perps = [market.perp(i, request.now_ms) for i in shown if i.status == "live"]
+    return [_tell_ticker(perp) for perp in perps]
+
+
+def _tell_ticker(perp: Perp) -> Row:
+    listing, digits = perp.listing, perp.listing.price_digits
+    inverse = listing.margin == "inverse"
+    usd, coins = str(round(perp.turnover_usd)), str(round(perp.volume_coins))
+    traded = perp.turnover_usd if inverse else perp.volume_coins / listing.contract_size
+    row = {
+        "contract": listing.symbol,
+        "last": _say(perp.last, digits),
+        "low_24h": _say(perp.low_24h, digits),
+        "high_24h": _say(perp.high_24h, digits),
+        **_tell_change(perp),
+        "volume_24h": str(round(traded)),
+        "volume_24h_base": coins,
+        "volume_24h_quote": usd,
+        "volume_24h_settle": coins if inverse else usd,
+        "mark_price": _say(perp.mark, digits),
+        "index_price": _say(perp.index, digits),
+        "funding_rate": shortest(perp.funding_rate),
+        "funding_rate_indicative": shortest(perp.funding_rate),
+        "total_size": shortest(2 * perp.open_interest),
+        "highest_bid": _say(perp.bid, digits),
+        "highest_size": "2500",
+        "lowest_ask": _say(perp.ask, digits),
+        "lowest_size": "1900",
+        "quanto_multiplier": _quanto(listing),
+    }
+    if inverse:
+        row |= {"volume_24h_btc": coins, "volume_24h_usd": usd}
+    return row
+
+
+def _tell_change(perp: Perp) -> Row:
+    """Percent, and the same as a difference of prices."""
+    percent = (perp.last / perp.open_24h - 1.0) * 100
+    change = perp.last - perp.open_24h
+    return {
+        "change_percentage": fixed(percent, 2),
+        "change_price": _say(change, perp.listing.price_digits),
+    }
+
+
+def _show_fundings(settle: str, market: Market, request: SimRequest) -> list[Row]:
+    """Newest first; some settlements are written down a second after the hour."""
+    listing = _asked_for(market, settle, request)
+    limit = _whole(request, "limit", 100, 1000)
+    first = _whole(request, "from", 0)
+    last = min(request.now_ms // 1000, _whole(request, "to", request.now_ms // 1000))
+    period = listing.period_hours * 3600
+    settled = range(last - last % period, first - 1, -period)[:limit]
+    if listing.status != "live":
+        settled = range(0)
+    return [
+        {
+            "t": at + (at // period) % 3 // 2,
+            "r": shortest(market.settled_funding(listing, at * 1000)),
+        }
+        for at in settled
+    ]
+
+
+def _show_stats(settle: str, market: Market, request: SimRequest) -> list[Row]:
+    """Ascending points; open interest counts both sides, as in the tickers."""
+    listing = _asked_for(market, settle, request)
+    step = _INTERVALS_S.get(request.query.get("interval") or "5m")
+    if step is None:
+        raise _Refused("INVALID_PARAM_VALUE", "Invalid value for interval")
+    limit = _whole(request, "limit", 30, 100)
+    last = request.now_ms // 1000 // step * step
+    first = _whole(request, "from", last - (limit - 1) * step)
+    moments = range(-(-first // step) * step, last + 1, step)[:limit]
+    return [_tell_stats(market.perp(listing, at * 1000), at) for at in moments]
+
+
+def _tell_stats(perp: Perp, at_s: int) -> Row:
+    users = 40 + int(perp.oi_usd / 40_000)
+    quiet = ("long_liq_size", "long_liq_amount", "long_liq_usd")
+    return {
+        "time": at_s,
+        "lsr_taker": round(perp.last / perp.mark, 6),
+        "lsr_account": 1.25,
+        "top_lsr_account": 0.8,
+        "top_lsr_size": 1.05,
+        "long_users": users,
+        "short_users": users * 4 // 5,
+        "open_interest": _count(2 * perp.open_interest),
+        "open_interest_usd": round(2 * perp.oi_usd, 4),
+        "mark_price": perp.mark,
+        **dict.fromkeys(quiet, 0),
+        **dict.fromkeys((name.replace("long", "short") for name in quiet), 0),
+    }
+
+
+def _show_pairs(market: Market, request: SimRequest) -> list[Row]:
+    pairs = [_tell_pair(i) for i in _spots(market, request.now_ms)]
+    leveraged = pairs[0] | {"id": "BTC3L_USDT", "base": "BTC3L", "base_name": "BTC3L"}
+    closed = pairs[0] | {"id": "FTM_USDT", "base": "FTM", "trade_status": "untradable"}
+    return [*pairs, leveraged, closed]
+
+
+def _tell_pair(listing: Listing) -> Row:
+    base = listing.symbol.partition("_")[0]
+    return {
+        "id": listing.symbol,
+        "base": base,
+        "base_name": base,
+        "quote": listing.quote,
+        "quote_name": "Tether",
+        "fee": "0.2",
+        "min_base_amount": shortest(10.0**-listing.size_digits),
+        "min_quote_amount": "3",
+        "max_quote_amount": "5000000",
+        "amount_precision": listing.size_digits,
+        "precision": listing.price_digits,
+        "trade_status": "tradable",
+        "sell_start": 0,
+        "buy_start": 0,
+        "st_tag": False,
+        "type": "normal",
+    }
+
+
+def _spots(market: Market, now_ms: int) -> list[Listing]:
+    return [i for i in market.listings("gateio", now_ms) if i.kind == "spot"]
+
+
+def _show_currencies(market: Market, request: SimRequest) -> list[Row]:
+    coins = [i.symbol.partition("_")[0] for i in _spots(market, request.now_ms)]
+    named = {"delisted": False, "withdraw_disabled": False, "deposit_disabled": False}
+    return [{"currency": c, "name": c, **named, "chains": []} for c in ("USDT", *coins)]
+
+
+def _show_spot(market: Market, request: SimRequest) -> list[Row]:
+    rows = [_tell_spot(market.perp(i, request.now_ms)) for i in _spots(market, request.now_ms)]
+    fund = {"etf_net_value": "1.2", "etf_leverage": "3.04", "etf_pre_timestamp": 1_700_000_000}
+    rows.append(rows[0] | {"currency_pair": "BTC3L_USDT", "last": "1.2"} | fund)
+    asked = request.query.get("currency_pair")
+    if not asked:
+        return rows
+    found = [row for row in rows if row["currency_pair"] == asked]
+    if not found:
+        raise _Refused("INVALID_CURRENCY_PAIR", f"Invalid currency pair {asked}")
+    return found
+
+
+def _tell_spot(perp: Perp) -> Row:
+    digits = perp.listing.price_digits
+    return {
+        "currency_pair": perp.listing.symbol,
+        "last": _say(perp.last, digits),
+        "lowest_ask": _say(perp.ask, digits),
+        "highest_bid": _say(perp.bid, digits),
+        "change_percentage": _tell_change(perp)["change_percentage"],
+        "base_volume": shortest(perp.volume_coins),
+        "quote_volume": shortest(perp.turnover_usd),
+        "high_24h": _say(perp.high_24h, digits),
+        "low_24h": _say(perp.low_24h, digits),
+    }
+
+
+def _show_deliveries(market: Market, request: SimRequest) -> list[Row]:
+    """Dated contracts of BTC and ETH on the next two quarter ends."""
+    swaps = {i.symbol: i for i in _list(market, "usdt", request.now_ms)}
+    rows = []
+    for day in next_last_fridays(request.now_ms, 3, 2):
+        for name in ("BTC_USDT", "ETH_USDT"):
+            dated = replace(
+                swaps[name],
+                symbol=f"{name}_{day:%Y%m%d}",
+                kind="future",
+                expiry_ms=expiry_of(day),
+            )
+            rows.append(_tell_delivery(market.perp(dated, request.now_ms), name))
+    return rows
+
+
+def _tell_delivery(perp: Perp, underlying: str) -> Row:
+    listing = perp.listing
+    return {
+        "name": listing.symbol,
+        "underlying": underlying,
+        "cycle": "QUARTERLY",
+        "type": "direct",
+        "quanto_multiplier": _quanto(listing),
+        **_tell_limits(listing),
+        **_tell_prices(perp, pre=False),
+        "mark_type": "index",
+        "basis_rate": fixed(perp.mark / perp.index - 1.0, 6),
+        "basis_value": _say(perp.mark - perp.index, listing.price_digits),
+        "expire_time": (listing.expiry_ms or 0) // 1000,
+        "settle_price": "0",
+        "settle_price_interval": 60,
+        "settle_price_duration": 1800,
+        "position_size": _count(perp.open_interest),
+        "trade_size": int(perp.turnover_usd) * 90,
+        "in_delisting": False,
+        "config_change_time": _CREATED_S,
+    }
