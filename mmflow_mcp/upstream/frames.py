@@ -30,9 +30,11 @@ class Frames:
         return self._wire.state is self._open
 
     def read(self, data: bytes) -> Iterator[tuple[str, Any]]:
-        """What the bytes bring: ("text", str), ("bytes", bytes), ("ping", answer to send as
-        bytes) or ("close", (code, reason)). Bytes that are no frames read as a close; bytes
-        after the close are ignored.
+        """Read what the bytes bring, in order.
+
+        ("text", str), ("bytes", bytes), ("ping", the answer to send, as bytes) or
+        ("close", (code, reason)). Bytes that are no frames read as a close; bytes after the
+        close are ignored.
         """
         if self._wire.state is self._closed:
             return
@@ -53,13 +55,13 @@ class Frames:
                 yield "close", (event.code, event.reason or "")
 
     def write(self, message: str | bytes) -> bytes:
-        """The frame of a message; only while the socket is open."""
+        """Make the frame of a message; only while the socket is open."""
         if isinstance(message, str):
             return self._wire.send(self._events.TextMessage(data=message))
         return self._wire.send(self._events.BytesMessage(data=message))
 
     def close(self, code: int = 1000, reason: str = "") -> bytes:
-        """The frame that says goodbye, or answers one; empty when it was said before."""
+        """Make the frame that says goodbye, or answers one; empty when it was said before."""
         if self._wire.state not in (self._open, self._closing):
             return b""
         return self._wire.send(self._events.CloseConnection(code=code, reason=reason or None))

@@ -22,7 +22,9 @@ from mmflow_mcp.upstream.matching import Question, read_question
 # recorded body are escaped, so that addresses in bodies do not look like this.
 _ADDRESS = re.compile(rb'"url"\s*:\s*"(?:http|ws)s?:(?:\\?/){2}(?:[^"/?#@\\]*@)?([^"/?#:\\]+)')
 # What the caller needs to know of an answer besides its body; the body is kept unpacked.
-_KEPT = re.compile(r"content-type|content-language|date|retry-after|.*(limit|weight).*", re.I)
+_KEPT = re.compile(
+    r"content-type|content-language|date|retry-after|.*(limit|weight).*", re.IGNORECASE
+)
 
 
 class Answer(NamedTuple):
@@ -58,7 +60,7 @@ def find_hosts(path: Path) -> set[str]:
     whole = data.lstrip()[:1] == b"{" and data.rstrip()[-1:] == b"}"
     if not hosts or not whole or not (frames or b'"entries"' in data):
         answers, logs = read_recording(path)
-        hosts = {one.question.host for one in (*answers, *logs)}
+        hosts = {one.question.host for one in answers} | {one.question.host for one in logs}
     return hosts
 
 
@@ -100,7 +102,7 @@ def _read_answer(entry: dict[str, Any]) -> Iterator[Answer]:
     content = response.get("content") or {}
     text = content.get("text")
     lost = text is None and content.get("size", 0) > 0
-    failed = "_error" in entry or response["status"] < 200  # noqa: PLR2004
+    failed = "_error" in entry or response["status"] < 200
     if failed or lost or "_webSocketMessages" in entry:
         return
     posted = (request.get("postData") or {}).get("text")
@@ -118,7 +120,7 @@ def _read_log(entry: dict[str, Any]) -> Iterator[SocketLog]:
         yield SocketLog(
             read_question("GET", entry["request"]["url"]),
             tuple(
-                base64.b64decode(message["data"]) if message["opcode"] == 2 else message["data"]  # noqa: PLR2004
+                base64.b64decode(message["data"]) if message["opcode"] == 2 else message["data"]
                 for message in entry["_webSocketMessages"]
                 if message["type"] == "receive" and message["opcode"] in (1, 2)
             ),

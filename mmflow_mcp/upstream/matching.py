@@ -14,19 +14,22 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 # Names are compared in lower case without `_` and `-`: startTime, start_time and start-time agree.
 # How much of a list is given: any value may differ.
 _SIZES = frozenset(
-    "limit limittrades limitpertype count countback size sz pagesize perpage resultsperpage depth len"
-    " fromid lastid idlessthan".split()
+    {"limit", "limittrades", "limitpertype", "count", "countback", "size", "sz", "pagesize"}
+    | {"perpage", "resultsperpage", "depth", "len", "fromid", "lastid", "idlessthan"}
 )
 # Which page of a list: may differ, and a page that was recorded is answered by itself.
 _PAGES = frozenset(
-    "cursor aftercursor page pageno pagenum pageindex offset skip pagetoken nextpagetoken".split()
+    {"cursor", "aftercursor", "page", "pageno", "pagenum", "pageindex", "offset", "skip"}
+    | {"pagetoken", "nextpagetoken"}
 )
 # From when to when: may differ where the value is a time or an id. OKX pages by time and id with
 # `after` and `before`; `to=KRW` (a currency at Frankfurter) and `start=BTC` stay deciding.
 _WINDOWS = frozenset(
-    "start end from to since until after before begin time timestamp starttime endtime stime etime"
-    " starttimestamp endtimestamp sincetimestamp untiltimestamp startts endts mints maxts startat"
-    " endat startday endday fromiso toiso createdbeforeorat effectivebeforeorat lasttime daysago".split()
+    {"start", "end", "from", "to", "since", "until", "after", "before", "begin", "time"}
+    | {"timestamp", "starttime", "endtime", "stime", "etime", "starttimestamp", "endtimestamp"}
+    | {"sincetimestamp", "untiltimestamp", "startts", "endts", "mints", "maxts", "startat"}
+    | {"endat", "startday", "endday", "fromiso", "toiso", "lasttime", "daysago"}
+    | {"createdbeforeorat", "effectivebeforeorat"}
 )
 # Bitstamp's `time` is minute, hour or day: how far the trades reach back.
 _TIME = re.compile(r"[\d.:TZ+\- ]*|minute|hour|day")

@@ -23,6 +23,7 @@ from mmflow_mcp.upstream.matching import Question, read_question
 
 UNRECORDED_STATUS = 599
 UNRECORDED_HEADER = b"x-mmflow-unrecorded"
+_NO_QUERY = read_question("GET", "").asked
 
 
 class Recordings:
@@ -60,11 +61,10 @@ class Recordings:
         without answers any.
         """
         self._load(question.host)
-        plain = read_question("GET", "").asked
         logs = [
             log
             for log in self._logs.get((question.host, question.path), [])
-            if log.question.asked in (plain, question.asked)
+            if log.question.asked in (_NO_QUERY, question.asked)
         ]
         if not logs:
             return None
