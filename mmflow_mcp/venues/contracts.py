@@ -45,6 +45,12 @@ class OpenPart:
     usd: float
     coins: float | None
 
+    def __post_init__(self) -> None:
+        """Refuse what no contract can hold: the row is unreadable then."""
+        if not 0 <= self.usd < MAX_USD or (self.coins is not None and not 0 <= self.coins < 1e21):
+            msg = "not an open interest"
+            raise ValueError(msg)
+
 
 def sum_open_interest(
     venue: str,
@@ -54,11 +60,13 @@ def sum_open_interest(
     missing: Mapping[str, Iterable[str]] | None = None,
     contracts_reported: bool = True,
 ) -> dict[str, OpenInterestRow]:
-    """One row per coin. `missing`: coin -> symbols that are listed and could not be read."""
+    """One row per coin; a contract that comes twice is counted once.
+
+    `missing`: coin -> symbols that are listed and could not be read.
+    """
     by_coin: dict[str, list[OpenPart]] = {}
-    for part in parts:
-        if part.usd < MAX_USD:
-            by_coin.setdefault(part.coin, []).append(part)
+    for part in {part.symbol: part for part in parts}.values():
+        by_coin.setdefault(part.coin, []).append(part)
     missing = missing or {}
     rows = {}
     for coin in sorted(by_coin):

@@ -1,0 +1,206 @@
+"""Deribit: BTC and ETH perpetuals settled in the coin, linear ones in USDC, and options.
+
+https://docs.deribit.com/#public-get_book_summary_by_currency
+
+One summary per settlement currency and kind carries everything. `open_interest` comes in three
+units: USD for inverse perpetuals and futures, coins for linear ones, coins for options; none of
+them is in contracts. Funding accrues without pause: there is no settlement time.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from mmflow_mcp.errors import VenueError, VenueHttp, VenueRateLimited, VenueRejected
+from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow, OptionChain
+from mmflow_mcp.upstream.budget import Meter
+from mmflow_mcp.upstream.wire import Call, Wire, get
+from mmflow_mcp.venues.ask import Ask
+from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.deribit_chain import INDEX, parse_chain
+from mmflow_mcp.venues.deribit_names import INVERSE, LINEAR, read_kind
+from mmflow_mcp.venues.deribit_perps import parse_funding, parse_open_interest
+from mmflow_mcp.venues.fields import each, member
+
+HOST = "www.deribit.com"
+API = f"https://{HOST}/api/v2/public"
+
+
+@cache
+def summary(currency: str, kind: str, *, optional: bool = False) -> Call:
+    """Every live instrument of a settlement currency and kind (future holds the perpetuals)."""
+    return get(
+        f"{API}/get_book_summary_by_currency",
+        {"currency": currency, "kind": kind},
+        fresh=5,
+        optional=optional,
+    )
+
+
+@cache
+def index_price(underlying: str) -> Call:
+    """The spot index of an underlying; the chain often carries it already."""
+    params: dict[str, str | int] = {"index_name": INDEX[underlying]}
+    return get(f"{API}/get_index_price", params, fresh=5, optional=True)
+
+
+class Deribit(Venue):
+    """Perpetuals and whole option chains of Deribit."""
+
+    id = "deribit"
+    name = "Deribit"
+    kind = "cex"
+    aliases = ("deribit-options", "deribit-perp")
+    hosts = (HOST,)
+    # 20 requests a second are published for accounts and nothing for others: 5 a second.
+    meters = (Meter((HOST,), 20, 4),)
+    data_source = "Deribit public JSON-RPC over REST"
+    docs = "https://docs.deribit.com/"
+    default_coins = INVERSE
+    notes = (
+        "Funding is what accrued over the last 8 hours (trailing); it has no settlement time.",
+        (
+            "Open interest of BTC and ETH adds the inverse and the USDC perpetual; dated futures"
+            " and options are not in it."
+        ),
+        "Option premiums are in coins for BTC and ETH, in USDC for SOL and XRP.",
+    )
+
+    def refusal(self, status: int, body: bytes) -> VenueError | None:
+        """Errors are JSON-RPC: {"error": {"code", "message"}}, mostly with HTTP 400."""
+        # These statuses say more than a code does, and a 429 may carry Retry-After.
+        if status in (403, 418, 429, 451) or b'"error"' not in body[:200]:
+            return None
+        code = _ERROR_CODE.search(body[:4096])
+        return None if code is None else _refused(status, int(code[1]))
+
+    async def open_interest(self, ask: Ask) -> list[OpenInterestRow]:
+        """Inverse and linear perpetuals of each coin, one request per settlement currency."""
+        lines, wires, lacking = await _futures(ask, _lines(ask.coins, linear_adds=True))
+        rows, silent, bad = wires[0].parsed(parse_open_interest, wires[1:], lines, lacking)
+        ask.unread(bad)
+        _tell_silent(ask, silent)
+        _tell_lacking(ask, lacking, linear_adds=True)
+        return ask.pick(rows)
+
+    async def funding(self, ask: Ask) -> list[FundingRow]:
+        """The rate of the last 8 hours: inverse perpetual of BTC and ETH, linear ones else."""
+        lines, wires, lacking = await _futures(ask, _lines(ask.coins, linear_adds=False))
+        rows, silent, bad = wires[0].parsed(parse_funding, wires[1:], lines)
+        ask.unread(bad)
+        _tell_silent(ask, silent)
+        _tell_lacking(ask, lacking, linear_adds=False)
+        return ask.pick(rows)
+
+    async def option_chain(self, ask: Ask) -> list[OptionChain]:
+        """The chain of one underlying, with the index it settles against, in one round."""
+        underlying = ask.coins[0] if ask.coins else INVERSE[0]
+        chains: dict[str, OptionChain] = {}
+        if underlying not in INDEX:
+            return ask.pick(chains)
+        told = len(ask.shortfalls)
+        currency = underlying if underlying in INVERSE else LINEAR
+        options, index = await ask.all(summary(currency, "option"), index_price(underlying))
+        chain = options.parsed(parse_chain, underlying, index)
+        if not index and chain.index_price is not None:
+            # The chain brought the index itself, so nothing is short without the other answer.
+            del ask.shortfalls[told:]
+        ask.unread(chain.dropped)
+        chains[underlying] = chain
+        return ask.pick(chains)
+
+    async def markets(self, ask: Ask) -> list[MarketRow]:
+        """Every live perpetual, dated future and option, from the same summaries."""
+        calls = [
+            summary(currency, kind, optional=True)
+            for kind in ("future", "option")
+            for currency in (*INVERSE, LINEAR)
+        ]
+        rows: dict[str, MarketRow] = {}
+        for wire in await _some(ask, calls):
+            found, bad = wire.parsed(parse_markets) if wire else ([], 0)
+            ask.unread(bad)
+            rows.update((row.symbol, row) for row in found)
+        return list(rows.values())
+
+
+_ERROR_CODE = re.compile(rb'"code"\s*:\s*(-?\d+)')
+
+
+def _refused(status: int, code: int) -> VenueError | None:
+    if code in (10028, 10047):
+        return VenueRateLimited(status, f"code {code}, too many requests")
+    if code in (10040, 10041):
+        # At the settlement of 08:00 UTC, for seconds.
+        busy = VenueHttp(status, f"code {code}, the venue asks to try again shortly")
+        busy.retryable = True
+        return busy
+    if code == 11051:
+        return VenueHttp(status, f"code {code}, the venue is under maintenance")
+    return None if status >= 500 else VenueRejected(f"rejected: code {code}")
+
+
+def _lines(coins: tuple[str, ...] | None, *, linear_adds: bool) -> tuple[str, ...]:
+    """The settlement currencies that hold what is asked.
+
+    `linear_adds`: the linear perpetuals of BTC and ETH matter too (open interest; funding is that
+    of the inverse one).
+    """
+    if coins is None:
+        return (*INVERSE, LINEAR)
+    own = tuple(coin for coin in INVERSE if coin in coins)
+    more = linear_adds or any(coin not in INVERSE for coin in coins)
+    return (*own, LINEAR) if more else own
+
+
+async def _some(ask: Ask, calls: Sequence[Call]) -> list[Wire]:
+    """The answers in the order of the calls, `NOTHING` for what failed; raises if all did."""
+    wires = await ask.all(*calls)
+    if not any(wires):
+        # Nothing came at all: ask one of them plainly, for the error itself.
+        wires[0] = await ask.get(calls[0])
+    return wires
+
+
+async def _futures(
+    ask: Ask, lines: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[Wire, ...], tuple[str, ...]]:
+    """(currencies read, their summaries, currencies that could not be had)."""
+    if len(lines) == 1:
+        return lines, (await ask.get(summary(lines[0], "future")),), ()
+    calls = [summary(currency, "future", optional=True) for currency in lines]
+    wires = await _some(ask, calls)
+    found = [(line, wire) for line, wire in zip(lines, wires, strict=True) if wire]
+    lacking = tuple(line for line, wire in zip(lines, wires, strict=True) if not wire)
+    return tuple(line for line, _ in found), tuple(wire for _, wire in found), lacking
+
+
+def _tell_silent(ask: Ask, silent: dict[str, tuple[str, ...]]) -> None:
+    for coin in ask.wants(silent):
+        ask.short(f"changed: nothing readable of {', '.join(silent[coin])}", coin=coin)
+
+
+def _tell_lacking(ask: Ask, lacking: tuple[str, ...], *, linear_adds: bool) -> None:
+    """A coin whose currency could not be read is not one that the venue does not list."""
+    for currency in lacking:
+        for coin in ask.coins or ():
+            own = coin if coin in INVERSE else LINEAR
+            if currency == own or (linear_adds and currency == LINEAR):
+                ask.short(f"missing: no summary of {currency} perpetuals", coin=coin)
+
+
+def parse_markets(wire: Wire) -> tuple[list[MarketRow], int]:
+    """One summary's instruments; combinations are left out, their legs are listed themselves."""
+
+    def read(row: dict[str, Any]) -> MarketRow | None:
+        name = row["instrument_name"]
+        known = read_kind(name)
+        if known is None:
+            return None
+        kind, coin = known
+        margin = "linear, USDC" if "_" in name else "inverse"
+        words = {"perp": "perpetual", "future": "dated future"}.get(kind, kind)
+        return MarketRow("deribit", name, coin, kind, f"{name} {words} ({margin})")
+
+    return each(member(wire.doc, "result"), read)

@@ -1,0 +1,133 @@
+"""Reads Deribit's perpetuals out of the summaries of dated futures and perpetuals.
+
+https://docs.deribit.com/#public-get_book_summary_by_currency
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from mmflow_mcp.errors import VenueChanged
+from mmflow_mcp.rows import FundingRow, OpenInterestRow
+from mmflow_mcp.upstream.wire import Wire
+from mmflow_mcp.venues.contracts import (
+    INVERSE_FIRST,
+    Contract,
+    OpenPart,
+    funding_row,
+    main_perpetuals,
+    sum_open_interest,
+)
+from mmflow_mcp.venues.deribit_names import INVERSE, LINEAR, read_perpetual
+from mmflow_mcp.venues.fields import MAX_USD, amount, each, member, positive, positive_or_none, rate
+
+
+class Listed(NamedTuple):
+    """A perpetual, the answer it stands in, and its row there."""
+
+    contract: Contract
+    wire: Wire
+    row: dict[str, Any]
+
+
+def _perpetuals(wires: Iterable[Wire]) -> tuple[list[Listed], int]:
+    """Each perpetual once; dated futures are left out."""
+
+    def read(pair: tuple[Wire, dict[str, Any]]) -> Listed | None:
+        wire, row = pair
+        contract = read_perpetual(row["instrument_name"])
+        return None if contract is None else Listed(contract, wire, row)
+
+    found, bad = each(list(_rows(wires)), read)
+    return list({one.contract.symbol: one for one in found}.values()), bad
+
+
+def _rows(wires: Iterable[Wire]) -> Iterator[tuple[Wire, dict[str, Any]]]:
+    for wire in wires:
+        result = member(wire.doc, "result")
+        if not isinstance(result, list):
+            raise VenueChanged("changed: a list was expected")
+        yield from ((wire, row) for row in result)
+
+
+def parse_open_interest(
+    first: Wire, more: tuple[Wire, ...], lines: tuple[str, ...], lacking: tuple[str, ...]
+) -> tuple[dict[str, OpenInterestRow], dict[str, tuple[str, ...]], int]:
+    """Rows by coin, the perpetuals that could not be read by coin, and the bad rows.
+
+    `lines` are the currencies of the answers, `lacking` those asked for in vain. BTC and ETH get
+    no row without the summary of their own currency: it holds nearly all of it.
+    """
+    found, bad = _perpetuals((first, *more))
+    found = [one for one in found if one.contract.coin not in INVERSE or one.contract.coin in lines]
+    parts, missed = each(found, lambda one: open_part(one.contract, one.row))
+    silent = _unread(found, lines, {part.symbol for part in parts})
+    lost = {coin: (f"{coin}_USDC-PERPETUAL",) for coin in lines if LINEAR in lacking}
+    missing = {coin: (*silent.get(coin, ()), *lost.get(coin, ())) for coin in {**silent, **lost}}
+    rows = sum_open_interest(
+        "deribit", parts, first.fetched_at, missing=missing, contracts_reported=False
+    )
+    oldest: dict[str, int] = {}
+    for one in found:
+        at, coin = one.wire.fetched_at, one.contract.coin
+        oldest[coin] = min(at, oldest.get(coin, at))
+    dated = {coin: replace(row, fetched_at=oldest[coin]) for coin, row in rows.items()}
+    return dated, silent, bad + missed
+
+
+def _unread(
+    found: list[Listed], lines: tuple[str, ...], have: set[str]
+) -> dict[str, tuple[str, ...]]:
+    """What is listed and was not read, by coin; the inverse perpetuals always are listed."""
+    listed = {coin: {f"{coin}-PERPETUAL"} for coin in INVERSE if coin in lines}
+    for contract, _, _ in found:
+        listed.setdefault(contract.coin, set()).add(contract.symbol)
+    silent = {coin: tuple(sorted(names - have)) for coin, names in listed.items()}
+    return {coin: names for coin, names in silent.items() if names}
+
+
+def open_part(contract: Contract, row: dict[str, Any]) -> OpenPart:
+    """One perpetual's open interest, one-sided: USD on inverse, coins on linear ones.
+
+    It is no number of contracts and is never multiplied by their size.
+    """
+    quantity = amount(row["open_interest"])
+    if contract.margin == "inverse":
+        mark = positive_or_none(row.get("mark_price"))
+        usd, coins = quantity, None if mark is None else quantity / mark
+    else:
+        usd = quantity * positive(row["mark_price"])
+        coins = quantity * contract.multiplier
+    if usd >= MAX_USD:
+        msg = "not an open interest"
+        raise ValueError(msg)
+    return OpenPart(contract.coin, contract.symbol, usd=usd, coins=coins)
+
+
+def parse_funding(
+    first: Wire, more: tuple[Wire, ...], lines: tuple[str, ...]
+) -> tuple[dict[str, FundingRow], dict[str, tuple[str, ...]], int]:
+    """`funding_8h`: what accrued over the last 8 hours, a fraction; longs pay when positive.
+
+    The linear perpetuals of BTC and ETH never stand in for the inverse ones.
+    """
+
+    def read(one: Listed) -> tuple[Contract, FundingRow]:
+        made = funding_row(
+            "deribit",
+            one.contract,
+            rate(one.row["funding_8h"]),
+            8,
+            one.wire.fetched_at,
+            kind="trailing",
+            mark=positive_or_none(one.row.get("mark_price")),
+        )
+        return one.contract, made
+
+    found, bad = _perpetuals((first, *more))
+    main = [
+        one for one in found if one.contract.margin == "inverse" or one.contract.coin not in INVERSE
+    ]
+    rows, missed = each(main, read)
+    silent = _unread(main, lines, {row.symbol for _, row in rows})
+    return main_perpetuals(rows, INVERSE_FIRST), silent, bad + missed
