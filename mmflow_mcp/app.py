@@ -4,7 +4,7 @@ Nothing else builds parts. The parts are made at the first question, so that a s
 only asked for its list of tools starts fast.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import anyio
 from mmflow_mcp import __version__
 from mmflow_mcp.bus import Bus
 from mmflow_mcp.clock import Clock, PinnedClock, SystemClock
+from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from mmflow_mcp.core.core import Core
+    from mmflow_mcp.sim.faults import Fault
+
+    Wrap = Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport]
 
 STATUS_URI = "mmflow://status"
 HOME = "https://github.com/mmflow/mmflow-mcp"
@@ -29,12 +33,11 @@ HOME = "https://github.com/mmflow/mmflow-mcp"
 class App:
     """Owns the parts for as long as it runs. Made by `running`."""
 
-    def __init__(self, settings: Settings, tasks: "TaskGroup") -> None:
+    def __init__(self, settings: Settings, tasks: "TaskGroup", wrap: "Wrap | None" = None) -> None:
         self.settings = settings
         self.kind = settings.source.split(":", 1)[0]
-        self.clock: Clock = SystemClock()
-        if self.kind == "sim" and settings.now_ms is not None:
-            self.clock = PinnedClock(settings.now_ms)
+        self.clock = clock_of(settings)
+        self._wrap = wrap
         self.bus = Bus(self.clock)
         self._tasks = tasks
         self._core: Core | None = None
@@ -52,8 +55,9 @@ class App:
         from mmflow_mcp.venues import roll  # noqa: PLC0415
 
         venues = roll().values()
+        base = self._base()
         upstream = Upstream(
-            self.base(),
+            base if self._wrap is None else self._wrap(base),
             kind=self.kind,
             clock=self.clock,
             tasks=self._tasks,
@@ -63,7 +67,7 @@ class App:
             cache_bytes=self.settings.cache_mb * 1024 * 1024,
             attempt_seconds=max(6.0, self.settings.deadline * 0.75),
         )
-        upstream.health.listen(lambda _: self.bus.publish(STATUS_URI) and None)
+        upstream.health.listen(lambda _: self._tell())
         return Core(
             upstream=upstream,
             clock=self.clock,
@@ -73,7 +77,11 @@ class App:
             venues_off=frozenset(venues_of(self.settings.venues_off) or ()),
         )
 
-    def base(self) -> "httpx2.AsyncBaseTransport":
+    def _tell(self) -> None:
+        """A venue's state has changed."""
+        self.bus.publish(STATUS_URI)
+
+    def _base(self) -> "httpx2.AsyncBaseTransport":
         """What lies at the bottom of the client: the network, a simulation or recordings."""
         kind, _, where = self.settings.source.partition(":")
         if kind == "replay":
@@ -84,11 +92,10 @@ class App:
             return AsgiTransport(replay_app(recordings), self._tasks)
         if kind == "sim" and not where:
             from mmflow_mcp.sim.app import SimApp  # noqa: PLC0415
-            from mmflow_mcp.sim.faults import parse_fault  # noqa: PLC0415
             from mmflow_mcp.sim.market import Market  # noqa: PLC0415
             from mmflow_mcp.upstream.asgi import AsgiTransport  # noqa: PLC0415
 
-            faults = tuple(parse_fault(f) for f in self.settings.faults.split(";") if f.strip())
+            faults = read_faults(self.settings.faults.split(";"))
             app = SimApp(Market(self.settings.seed), self.clock, faults)
             return AsgiTransport(app, self._tasks)
         from mmflow_mcp.upstream.network import NetworkTransport, RemoteSimTransport  # noqa: PLC0415
@@ -101,7 +108,7 @@ class App:
             proxy=self.settings.proxy or None,
         )
 
-    def soon(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
+    def soon(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """Run a function in the background for as long as the app runs."""
         self._tasks.start_soon(function, *args)
 
@@ -111,12 +118,35 @@ class App:
             await self._core.upstream.aclose()
 
 
+def read_faults(specs: Iterable[str]) -> "tuple[Fault, ...]":
+    """Faults of a simulation from their text. Raises `BadQuestion` saying what fits."""
+    from mmflow_mcp.sim.faults import parse_fault  # noqa: PLC0415
+
+    try:
+        return tuple(parse_fault(spec) for spec in specs if spec.strip())
+    except ValueError as error:
+        raise BadQuestion("fault", f"{error}.", fits="for example bybit:http=503") from None
+
+
+def clock_of(settings: Settings) -> Clock:
+    """The machine's clock; a simulation may be held at a moment."""
+    if settings.now_ms is not None and settings.source.startswith("sim"):
+        return PinnedClock(settings.now_ms)
+    return SystemClock()
+
+
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[App]:
-    """An app whose flights and sockets live until the block ends."""
+async def running(settings: Settings, wrap: "Wrap | None" = None) -> AsyncIterator[App]:
+    """An app whose flights and sockets live until the block ends.
+
+    `wrap` may put one more layer around what lies at the bottom of the client (`capture` does).
+    """
     async with anyio.create_task_group() as tasks:
-        app = App(settings, tasks)
+        app = App(settings, tasks, wrap)
         try:
+            if app.kind == "replay" or settings.faults:
+                # What cannot be read is told before the first question, not at each.
+                app.core()
             yield app
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(2):

@@ -3,16 +3,21 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import urlsplit
 
 from mmflow_mcp.errors import BadQuestion
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+# No venue has data from before 1990, and what lies after 2200 is seconds or microseconds misread.
+FIRST_MOMENT = 631_152_000_000
+LAST_MOMENT = 7_258_118_400_000
 
-def knob(variable: str, description: str, default: str | float | int) -> str:
+
+def knob(variable: str, description: str, default: str | float) -> Any:
     """A setting: its environment variable, its words, its default."""
-    return field(  # type: ignore[no-any-return]
-        default=default,  # type: ignore[arg-type]
-        metadata={"variable": variable, "description": description},
-    )
+    return field(default=default, metadata={"variable": variable, "description": description})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,42 +29,59 @@ class Settings:
         "where answers come from: live, sim, sim:URL, or replay:PATH[,PATH...]",
         "live",
     )
-    deadline: float = knob("MMFLOW_DEADLINE", "seconds a question may take", 8.0)  # type: ignore[assignment]
+    deadline: float = knob("MMFLOW_DEADLINE", "seconds a question may take", 8.0)
     tool_rows: str = knob(
-        "MMFLOW_TOOL_ROWS", "form of rows in tool results: columns, or objects for programs", "columns"
+        "MMFLOW_TOOL_ROWS",
+        "form of rows in tool results: columns, or objects for programs",
+        "columns",
     )
     tools: str = knob(
         "MMFLOW_TOOLS", "tool families or names to offer, comma-separated; empty: all", ""
     )
     venues_off: str = knob("MMFLOW_VENUES_OFF", "venue ids never to ask, comma-separated", "")
     now: str = knob(
-        "MMFLOW_NOW", "the moment answers are computed against: epoch ms or ISO; empty: the real one", ""
+        "MMFLOW_NOW",
+        "the moment answers are computed against: epoch ms or ISO; empty: the real one",
+        "",
     )
-    seed: int = knob("MMFLOW_SEED", "seed of the simulated market", 1)  # type: ignore[assignment]
-    faults: str = knob(
-        "MMFLOW_FAULTS", "faults of the in-process simulation, separated by ';'", ""
-    )
+    seed: int = knob("MMFLOW_SEED", "seed of the simulated market", 1)
+    faults: str = knob("MMFLOW_FAULTS", "faults of the in-process simulation, separated by ';'", "")
     contact: str = knob(
         "MMFLOW_CONTACT", "a contact put into the User-Agent that venues see; empty: none", ""
     )
-    proxy: str = knob(
-        "MMFLOW_PROXY", "proxy for live requests; empty: HTTPS_PROXY, else none", ""
-    )
-    cache_mb: int = knob("MMFLOW_CACHE_MB", "upper bound of the wire cache, MB", 64)  # type: ignore[assignment]
+    proxy: str = knob("MMFLOW_PROXY", "proxy for live requests; empty: HTTPS_PROXY, else none", "")
+    cache_mb: int = knob("MMFLOW_CACHE_MB", "upper bound of the wire cache, MB", 64)
     log: str = knob("MMFLOW_LOG", "log level on stderr: DEBUG, INFO, WARNING, ERROR", "WARNING")
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
         if not 0.05 <= self.deadline <= 120:
-            raise BadQuestion("MMFLOW_DEADLINE", "out of range.", fits="0.05 to 120 seconds")
-        if self.tool_rows not in ("columns", "objects"):
-            raise BadQuestion("MMFLOW_TOOL_ROWS", "unknown form.", fits="columns or objects")
-        kind = self.source.split(":", 1)[0]
-        if kind not in ("live", "sim", "replay") or self.source == "replay":
             raise BadQuestion(
-                "source", f"{self.source!r} is no source.",
-                fits="live, sim, sim:URL or replay:PATH[,PATH...]",
+                "MMFLOW_DEADLINE", f"{self.deadline:g} is out of range.", fits="0.05 to 120 seconds"
             )
+        if not 1 <= self.cache_mb <= 4096:
+            raise BadQuestion(
+                "MMFLOW_CACHE_MB", f"{self.cache_mb} is out of range.", fits="1 to 4096"
+            )
+        if self.tool_rows not in ("columns", "objects"):
+            raise BadQuestion(
+                "MMFLOW_TOOL_ROWS", f"{self.tool_rows!r} is no form.", fits="columns or objects"
+            )
+        object.__setattr__(self, "log", self.log.upper())
+        if self.log not in LOG_LEVELS:
+            raise BadQuestion(
+                "MMFLOW_LOG", f"{self.log!r} is no level.", fits=", ".join(LOG_LEVELS)
+            )
+        if not _is_source(self.source):
+            raise BadQuestion(
+                "source",
+                f"{self.source!r} is no source.",
+                fits="live, sim, sim:http://HOST:PORT or replay:PATH[,PATH...]",
+            )
+        if self.now:
+            moment_of(self.now)
+        if self.proxy and self.source == "live":
+            object.__setattr__(self, "proxy", _proxy_url(self.proxy))
 
     @property
     def now_ms(self) -> int | None:
@@ -67,21 +89,62 @@ class Settings:
         return moment_of(self.now) if self.now else None
 
 
+def _is_source(text: str) -> bool:
+    kind, colon, where = text.partition(":")
+    if kind == "replay":
+        return all(part.strip() for part in where.split(","))
+    if not colon:
+        return kind in ("live", "sim")
+    return kind == "sim" and _is_address(where)
+
+
+def _is_address(text: str) -> bool:
+    """Whether it is http(s)://HOST[:PORT][/PATH]."""
+    parts = urlsplit(text)
+    try:
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _proxy_url(text: str) -> str:
+    """A proxy as a URL; HOST:PORT is http. It is never repeated: it may hold a password."""
+    url = text if "://" in text else f"http://{text}"
+    kinds = ["http", "https"]
+    if find_spec("socksio") is not None:
+        kinds += ["socks5", "socks5h"]
+    scheme, _, rest = url.partition("://")
+    if scheme not in kinds or not _is_address(f"http://{rest}"):
+        raise BadQuestion(
+            "MMFLOW_PROXY",
+            "the proxy (or HTTPS_PROXY) is no address that can be used.",
+            fits=" or ".join(f"{kind}://HOST:PORT" for kind in kinds),
+        )
+    return url
+
+
 def moment_of(text: str) -> int:
-    """Epoch milliseconds or an ISO time (UTC unless it says otherwise), as epoch milliseconds."""
+    """Epoch milliseconds or an ISO time (UTC unless it says otherwise), as epoch milliseconds.
+
+    Raises `BadQuestion` for anything else, epoch seconds included: as milliseconds they would be
+    a moment of January 1970.
+    """
     from datetime import UTC, datetime  # noqa: PLC0415 - only when a moment is given
 
     try:
-        return int(text)
+        ms = int(text)
     except ValueError:
-        pass
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            ms = 0
+        else:
+            ms = round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    if not FIRST_MOMENT <= ms < LAST_MOMENT:
         raise BadQuestion(
             "now", f"{text!r} is no time.", fits="epoch milliseconds or 2026-08-22T15:33:00Z"
-        ) from None
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+        )
+    return ms
 
 
 def from_environment(environment: Mapping[str, str] | None = None, **given: object) -> Settings:
@@ -97,14 +160,15 @@ def from_environment(environment: Mapping[str, str] | None = None, **given: obje
         text = env.get(variable, "").strip()
         if not text or text.startswith("${"):
             continue
-        kind = type(f.default)
+        kind: Any = type(f.default)
         try:
             values[f.name] = kind(text)
         except ValueError:
-            raise BadQuestion(variable, f"{text!r} is no {kind.__name__}.") from None
+            fits = "a whole number" if kind is int else "a number"
+            raise BadQuestion(variable, f"{text!r} is no number.", fits=fits) from None
     if "proxy" not in values:
         proxy = env.get("HTTPS_PROXY") or env.get("https_proxy")
-        if proxy:
-            values["proxy"] = proxy
+        if proxy and proxy.strip():
+            values["proxy"] = proxy.strip()
     values.update({key: value for key, value in given.items() if value is not None})
     return Settings(**values)  # type: ignore[arg-type]

@@ -310,9 +310,10 @@ class TestRefusals:
 
     def test_the_firewall_pauses_for_a_minute(self) -> None:
         """It is no block of the place, which would be remembered for hours."""
-        error = VENUE.refusal(405, b"<html>")
-        assert isinstance(error, VenueRateLimited)
-        assert 60 == error.retry_after
+        for status in (403, 405):
+            error = VENUE.refusal(status, b"<html>")
+            assert isinstance(error, VenueRateLimited)
+            assert 60 == error.retry_after
 
     @pytest.mark.parametrize(
         ("status", "body"),
@@ -322,7 +323,7 @@ class TestRefusals:
             (418, b'{"code":-1003,"msg":"x"}'),
             (451, b'{"code":0,"msg":"x"}'),
             (502, b"<html>"),
-            (403, b"<html>blocked</html>"),
+            (403, b'{"message":"no"}'),
             (404, b"404 page not found"),
         ],
     )

@@ -5,6 +5,7 @@ read in place and tests that need them skip where they are absent.
 """
 
 import json
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,6 @@ def _entries(path: Path) -> list[dict[str, Any]]:
 def _wire(entry: dict[str, Any]) -> Wire:
     text = entry["response"]["content"]["text"]
     at = entry["startedDateTime"]
-    from datetime import datetime  # noqa: PLC0415
-
     read_at = round(datetime.fromisoformat(at).timestamp() * 1000)
     return Wire(json.loads(text), fetched_at=read_at, read=0.0, size=len(text))
 
@@ -49,9 +48,7 @@ def _find(path: Path, url: str, body: bytes | None) -> Wire | None:
         entry
         for entry in _entries(path)
         if _asked(entry["request"]["url"]) == _asked(url)
-        and (
-            body is None or json.loads(entry["request"]["postData"]["text"]) == json.loads(body)
-        )
+        and (body is None or json.loads(entry["request"]["postData"]["text"]) == json.loads(body))
     ]
     if not same:
         return None

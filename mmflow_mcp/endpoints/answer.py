@@ -28,11 +28,13 @@ class Table(Generic[Row]):
 class Answer(Generic[Data]):
     """The facts and what there is to know about them.
 
-    `data` is a Table, or a dataclass of scalars and Tables. `meta` is the envelope's.
+    `data` is a Table, or a dataclass of scalars and Tables. `meta` is the envelope's. `until` is
+    how long the same question has this answer, a monotonic time: all its wires are fresh till then.
     """
 
     data: Data
     meta: dict[str, Any] = field(default_factory=dict)
+    until: float = 0.0
 
 
 @dataclass(slots=True)
@@ -86,7 +88,11 @@ def _write(data: Any, shape: Shape, *, budgeted: bool = True) -> Any:
     if isinstance(data, Table):
         return _write_table(data, shape, budgeted=budgeted)
     if isinstance(data, dict):
-        return {k: _write(v, shape, budgeted=budgeted) for k, v in data.items()}
+        written_out = {k: _write(v, shape, budgeted=budgeted) for k, v in data.items()}
+        if shape.cut is None:
+            return written_out
+        # A table of which the budget left no row is left out with them.
+        return {k: v for k, v in written_out.items() if not _is_empty(v)}
     if is_dataclass(data):
         return _write_dataclass(data, shape)
     if isinstance(data, (list, tuple)):
@@ -94,9 +100,14 @@ def _write(data: Any, shape: Shape, *, budgeted: bool = True) -> Any:
     return data
 
 
+def _is_empty(value: Any) -> bool:
+    return value == [] or (isinstance(value, dict) and value.get("rows") == [])
+
+
 def _write_dataclass(data: Any, shape: Shape) -> dict[str, Any]:
     out: dict[str, Any] = {}
-    for f in columns(type(data)):
+    kind: Any = type(data)
+    for f in columns(kind):
         if not shape.full and not f.metadata.get("brief", True):
             continue
         value = getattr(data, f.name)
@@ -112,12 +123,13 @@ def _write_dataclass(data: Any, shape: Shape) -> dict[str, Any]:
 
 def _write_table(table: Table[Any], shape: Shape, *, budgeted: bool) -> Any:
     rows = _kept(table, shape) if budgeted and shape.cut is not None else table.rows
-    write = _writer(table.row, full=shape.full)
+    kind: Any = table.row
+    write = _writer(kind, full=shape.full)
     values = [write(row) for row in rows]
-    names = _names(table.row, full=shape.full)
+    names = _names(kind, full=shape.full)
     if shape.form == "columns":
         return {"columns": list(names), "rows": values}
-    optional = _optional(table.row, full=shape.full)
+    optional = _optional(kind, full=shape.full)
     return [
         {
             name: value
@@ -141,12 +153,12 @@ def _kept(table: Table[Any], shape: Shape) -> list[Any]:
 
 
 @cache
-def _names(row: type, *, full: bool) -> tuple[str, ...]:
+def _names(row: Any, *, full: bool) -> tuple[str, ...]:
     return tuple(camel(f.name) for f in columns(row, brief=not full))
 
 
 @cache
-def _optional(row: type, *, full: bool) -> tuple[bool, ...]:
+def _optional(row: Any, *, full: bool) -> tuple[bool, ...]:
     return tuple(f.default is None for f in columns(row, brief=not full))
 
 
@@ -190,13 +202,14 @@ def _digits(f: Any) -> Callable[[float], float | int]:
 
 
 @cache
-def _writer(row: type, *, full: bool) -> Callable[[Any], list[Any]]:
+def _writer(row: Any, *, full: bool) -> Callable[[Any], list[Any]]:
     """A fast reader of one row's columns, each with the digits it deserves."""
     picked = columns(row, brief=not full)
     read = getter(row, brief=not full)
     shorten = tuple(_digits(f) for f in picked)
-    if len(picked) == 1:
-        return lambda r: [shorten[0](read(r)) if isinstance(read(r), float) else _plain(read(r))]
+    if len(picked) < 2:
+        msg = f"{row.__name__} needs two columns or more"
+        raise TypeError(msg)
 
     def write(r: Any) -> list[Any]:
         return [

@@ -52,9 +52,7 @@ def _closed_note(venue: Venue) -> dict[str, Any]:
     return {"source": venue.id, "status": "missing", "reason": reason}
 
 
-def _refuse_unknown(
-    found: Gathered, coins: tuple[str, ...] | None, venues: list[Venue]
-) -> None:
+def _refuse_unknown(found: Gathered, coins: tuple[str, ...] | None, venues: list[Venue]) -> None:
     """A coin is unknown only when every venue asked has answered and none lists it."""
     if len(found.answered) < len(venues):
         return

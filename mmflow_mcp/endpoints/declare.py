@@ -61,7 +61,7 @@ def endpoint(
     """Declare an endpoint; see `Endpoint` for the words."""
 
     def declare(function: Handler) -> Handler:
-        name: str = function.__name__  # type: ignore[attr-defined]
+        name: str = function.__name__
         hints = get_type_hints(function)
         query = hints.get("query")
         if not (isinstance(query, type) and issubclass(query, Query)):

@@ -121,4 +121,4 @@ async def get_markets(core: Core, query: MarketsQuery) -> Answer[MarketsAnswer]:
         page_size=query.pageSize,
         total=len(rows),
     )
-    return Answer(data, meta_of(core, found))
+    return Answer(data, meta_of(core, found), found.until)

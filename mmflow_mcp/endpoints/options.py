@@ -1,6 +1,6 @@
 """Options: the chain, dealer gamma exposure and the volatility surface."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -74,9 +74,7 @@ class SkewAnswer:
     underlying: str = told("as asked")
     spot: float = told("index price, USD", brief=True)
     smile_by_expiry: dict[str, Table[SmilePoint]] = told("expiry label -> out-of-the-money smile")
-    term_structure: Table[TermRow] = field(
-        metadata={"description": "by expiry, ascending", "budgeted": False}
-    )
+    term_structure: Table[TermRow] = told("by expiry, ascending", budgeted=False)
     fetched_at: int = told("when the chain was read, epoch ms", brief=False)
 
 
@@ -115,7 +113,9 @@ async def get_option_chain(core: Core, query: ChainQuery) -> Answer[Table[Option
     """
     chain, found = await _chain(core, query.underlying)
     return Answer(
-        Table(OptionRow, chain.rows, matters=lambda row: row.oi or 0.0), meta_of(core, found)
+        Table(OptionRow, chain.rows, matters=lambda row: row.oi or 0.0),
+        meta_of(core, found),
+        found.until,
     )
 
 
@@ -141,7 +141,7 @@ async def get_gex(core: Core, query: GexQuery) -> Answer[GexAnswer]:
     surface = gamma_exposure(chain, spot=spot or 0.0, now_ms=now)
     found.partial = found.partial or surface.partial
     meta = meta_of(core, found, spot=instead, rowsSkipped=surface.rows_skipped)
-    return Answer(_gex_answer(surface, spot, chain.fetched_at), meta)
+    return Answer(_gex_answer(surface, spot, chain.fetched_at), meta, found.until)
 
 
 def _gex_answer(surface: GammaExposure, spot: float | None, fetched_at: int) -> GexAnswer:
@@ -191,7 +191,8 @@ async def get_skew(core: Core, query: SkewQuery) -> Answer[SkewAnswer]:
         term_structure=Table(TermRow, surface.term_structure, matters=lambda row: -row.dte_days),
         fetched_at=chain.fetched_at,
     )
-    return Answer(data, meta_of(core, found, spot=instead, rowsSkipped=surface.rows_skipped))
+    meta = meta_of(core, found, spot=instead, rowsSkipped=surface.rows_skipped)
+    return Answer(data, meta, found.until)
 
 
 def _nearness(points: tuple[SmilePoint, ...]) -> Any:

@@ -35,7 +35,9 @@ def _as_list(value: Any) -> Any:
             value = value[1:-1].replace('"', "").replace("'", "")
         value = value.split(",") if value else []
     if isinstance(value, (list, tuple)):
-        parts = [p.strip() for v in value for p in (v.split(",") if isinstance(v, str) else [v])]
+        parts: list[Any] = []
+        for part in value:
+            parts += [p.strip() for p in part.split(",")] if isinstance(part, str) else [part]
         return parts or None
     return value
 

@@ -47,7 +47,9 @@ async def get_oi(core: Core, query: OpenInterestQuery) -> Answer[Table[OpenInter
     )
     rows = sorted(found.rows, key=_order(query.coins))
     return Answer(
-        Table(OpenInterestRow, rows, matters=lambda row: row.oi_usd), meta_of(core, found)
+        Table(OpenInterestRow, rows, matters=lambda row: row.oi_usd),
+        meta_of(core, found),
+        found.until,
     )
 
 
@@ -71,6 +73,7 @@ async def get_funding(core: Core, query: FundingQuery) -> Answer[Table[FundingRo
     return Answer(
         Table(FundingRow, rows, matters=lambda row: abs(row.apr)),
         meta_of(core, found, kinds=kinds),
+        found.until,
     )
 
 

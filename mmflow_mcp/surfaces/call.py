@@ -32,6 +32,7 @@ def run_call(settings: Settings, tool: str, words: list[str], *, as_json: bool) 
 
     async def ask() -> int:
         async with running(settings) as app:
+            app.core()
             try:
                 asked, found = await ask_app(app, tool, arguments_of(words))
             except MmflowError as error:
@@ -55,7 +56,7 @@ async def ask_app(
 
 def _report(tool: str, error: MmflowError, *, as_json: bool) -> int:
     if as_json:
-        body = {"error": str(error), "data": [], "meta": getattr(error, "meta", {})}
+        body: dict[str, Any] = {"error": str(error), "data": [], "meta": getattr(error, "meta", {})}
         sys.stdout.write(to_json(body).decode() + "\n")
     else:
         sys.stderr.write(f"mmflow-mcp: {questions.said(tool, error)}\n")

@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 
 import anyio
-import httpx2
 
-from mmflow_mcp.app import App, running
+from mmflow_mcp.app import App, clock_of, running
 from mmflow_mcp.errors import AllVenuesFailed
 from mmflow_mcp.settings import Settings
 from mmflow_mcp.surfaces.call import arguments_of, ask_app
@@ -22,16 +21,10 @@ DEFAULT = (
 
 def run_capture(settings: Settings, file: str, questions: list[str]) -> int:
     """Ask the questions, write what went over the wire; 1 when nothing was answered."""
-    sink = Capture()
+    sink = Capture(clock_of(settings))
 
     async def run() -> int:
-        async with running(settings) as app:
-            bottom = app.base
-
-            def captured() -> httpx2.AsyncBaseTransport:
-                return CaptureTransport(bottom(), sink)
-
-            app.base = captured  # type: ignore[method-assign]
+        async with running(settings, lambda base: CaptureTransport(base, sink)) as app:
             return await _ask_all(app, questions or list(DEFAULT))
 
     failed = anyio.run(run)

@@ -36,9 +36,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"mmflow-mcp {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
 
-    serve = commands.add_parser(
-        "serve", help="MCP over streamable HTTP", parents=[shared, offered]
-    )
+    serve = commands.add_parser("serve", help="MCP over streamable HTTP", parents=[shared, offered])
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
     serve.add_argument("--port", type=int, default=8787, help="port to listen on")
 
@@ -76,12 +74,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MmflowError as error:
         sys.stderr.write(f"mmflow-mcp: {error}\n")
         return 2
+    except BaseExceptionGroup as group:
+        # A task group wraps what its tasks raise; the reader wants the one sentence inside.
+        leaf = first_leaf(group)
+        if isinstance(leaf, MmflowError):
+            sys.stderr.write(f"mmflow-mcp: {leaf}\n")
+            return 2
+        if isinstance(leaf, SystemExit):
+            raise leaf from None
+        if isinstance(leaf, KeyboardInterrupt):
+            return 130
+        raise
     except BrokenPipeError:
         # The reader of our output left; that is no failure of ours.
         sys.stderr.close()
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first exception in a group that is no group itself."""
+    inner = group.exceptions[0]
+    return first_leaf(inner) if isinstance(inner, BaseExceptionGroup) else inner
 
 
 def settings_of(chosen: argparse.Namespace, **default: object) -> Settings:

@@ -96,7 +96,9 @@ async def show_skew(client: Client) -> None:
     heading("What does volatility cost?")
     answer = await ask(client, "get_skew", {"underlying": "ETH", "limit": 1})
     term = answer["data"]["termStructure"]
-    picked = [term["columns"].index(n) for n in ("expiryLabel", "dteDays", "atmIv", "riskReversal25")]
+    picked = [
+        term["columns"].index(n) for n in ("expiryLabel", "dteDays", "atmIv", "riskReversal25")
+    ]
     say(table([term["columns"][i] for i in picked], [[r[i] for i in picked] for r in term["rows"]]))
 
 

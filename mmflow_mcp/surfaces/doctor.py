@@ -45,9 +45,7 @@ async def examine(core: Core, venue: Venue, name: str) -> Finding:
     if found.partial:
         said = "; ".join(note["reason"] for note in found.notes)
         return Finding(venue.id, name, "short", len(found.rows), spent, said)
-    return Finding(
-        venue.id, name, "slow" if spent > SLOW_MS else "ok", len(found.rows), spent, ""
-    )
+    return Finding(venue.id, name, "slow" if spent > SLOW_MS else "ok", len(found.rows), spent, "")
 
 
 def _ms(core: Core, started: float) -> int:
@@ -67,9 +65,7 @@ async def diagnose(core: Core) -> list[Finding]:
 
     async def one(venue: Venue) -> None:
         findings[venue.id] = [
-            await examine(core, venue, name)
-            for name, able in capabilities(venue).items()
-            if able
+            await examine(core, venue, name) for name, able in capabilities(venue).items() if able
         ]
 
     async with anyio.create_task_group() as tasks:
@@ -87,7 +83,9 @@ def run_doctor(settings: Settings) -> int:
         async with running(settings) as app:
             core = app.core()
             findings = await diagnose(core)
-            rows = [[f.venue, f.capability, f.state, f.rows, f.milliseconds, f.said] for f in findings]
+            rows = [
+                [f.venue, f.capability, f.state, f.rows, f.milliseconds, f.said] for f in findings
+            ]
             names = ["venue", "capability", "state", "rows", "ms", "said"]
             sys.stdout.write(f"source {core.upstream.kind}\n\n{table(names, list(rows))}\n\n")
             health = core.upstream.health.all()
@@ -97,9 +95,7 @@ def run_doctor(settings: Settings) -> int:
             heads = ["venue", "health", "requests", "failures", "ms each"]
             sys.stdout.write(table(heads, list(ledger)) + "\n")
             wrong = sum(f.state not in ("ok", "slow") for f in findings)
-            sys.stdout.write(
-                f"\n{len(findings)} questions, {wrong} with something wrong\n"
-            )
+            sys.stdout.write(f"\n{len(findings)} questions, {wrong} with something wrong\n")
             return 1 if wrong else 0
 
     return anyio.run(run)

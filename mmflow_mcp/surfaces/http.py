@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import anyio
 import uvicorn
+from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mcp.server.transport_security import TransportSecuritySettings
 from mmflow_mcp import __version__
 from mmflow_mcp.app import App, running
 from mmflow_mcp.settings import Settings
@@ -46,18 +46,23 @@ class EndStreams:
                 state["ended"] = True
             await send(message)
 
+        async def close() -> None:
+            if state["begun"] and not state["ended"]:
+                await told({"type": "http.response.body", "body": b"", "more_body": False})
+
         async with anyio.create_task_group() as tasks:
 
             async def watch() -> None:
                 await self._stopping.wait()
                 # Handlers get a moment to see the disconnect, then what is left is closed.
                 await anyio.sleep(0.1)
-                if state["begun"] and not state["ended"]:
-                    await told({"type": "http.response.body", "body": b"", "more_body": False})
+                await close()
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(watch)
             await self._app(scope, self._receiver(receive), told)
+            if self._stopping.is_set():
+                await close()
             tasks.cancel_scope.cancel()
 
     def _receiver(self, receive: Receive) -> Receive:
@@ -79,7 +84,7 @@ class EndStreams:
         return next_message
 
 
-def security(host: str, port: int) -> TransportSecuritySettings:
+def security(host: str) -> TransportSecuritySettings:
     """Only our own names may be in Host and Origin: a page elsewhere cannot reach us."""
     names = {*LOOPBACK[:2], "[::1]"}
     if host not in (*LOOPBACK, "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
@@ -89,11 +94,11 @@ def security(host: str, port: int) -> TransportSecuritySettings:
     return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
 
 
-def build_app(app: App, host: str, port: int, stopping: anyio.Event) -> ASGIApp:
+def build_app(app: App, host: str, stopping: anyio.Event) -> ASGIApp:
     """The ASGI application: `/mcp` and `/healthz`."""
     server = build_server(app)
     inner = server.streamable_http_app(
-        transport_security=security(host, port), max_request_body_size=MAX_BODY, host=host
+        transport_security=security(host), max_request_body_size=MAX_BODY, host=host
     )
 
     @contextlib.asynccontextmanager
@@ -130,7 +135,7 @@ def serve_http(settings: Settings, host: str, port: int) -> int:
     async def serve() -> int:
         async with running(settings) as app:
             stopping = anyio.Event()
-            asgi = build_app(app, host, port, stopping)
+            asgi = build_app(app, host, stopping)
             config = uvicorn.Config(
                 asgi, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5
             )

@@ -6,7 +6,7 @@ Tools are listed from `tools.json`; endpoints, venues and models load at the fir
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
@@ -16,16 +16,12 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
-from mcp.shared.subscriptions import ResourceUpdated, ServerEvent
 from mcp.types import (
     CallToolResult,
     Completion,
-    EmptyResult,
     ResourceTemplateReference,
-    SubscribeRequestParams,
     TextContent,
     ToolAnnotations,
-    UnsubscribeRequestParams,
 )
 from pydantic import ConfigDict
 from pydantic_core import to_json
@@ -33,16 +29,18 @@ from pydantic_core import to_json
 from mmflow_mcp import __version__
 from mmflow_mcp.app import HOME, App
 from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.surfaces.remembered import Remembered
+from mmflow_mcp.surfaces.subscriptions import BusBridge, serve_subscriptions
 
 INSTRUCTIONS = """\
 Live crypto market data across venues; read-only, no keys, data and not advice.
 Perpetuals: get_oi (open interest, USD and coins), get_funding (rates; compare venues by apr).
-Options on BTC, ETH, SOL, XRP: get_gex (walls, gamma flip), get_skew (volatility), get_option_chain.
+Options (BTC, ETH, SOL, XRP): get_gex (walls, flip), get_skew (volatility), get_option_chain.
 get_markets tells which venues can be asked and what they list.
 Coins are tickers (BTC); venues are ids (binance, okx, hl) or all; the default venue is hyperliquid.
-Positive funding: longs pay shorts. Open interest is one-sided. gex: calls +, puts -, an assumption.
+Positive funding: longs pay shorts. Open interest is one-sided. gex: calls +, puts - (assumed).
 Read meta before concluding: partial true means something asked is missing and sources say why;
-truncated means rows were left out; a source beginning with sim: or replay: is not the live market."""
+truncated: rows were left out; a source beginning sim: or replay: is not the live market."""
 
 
 class AnyArgs(ArgModelBase):
@@ -55,33 +53,6 @@ class AnyArgs(ArgModelBase):
         return {"args": dict(self.__pydantic_extra__ or {})}
 
 
-class BusBridge:
-    """Our bus in the shape the SDK asks for (2026 listen streams)."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-        self._other: list[Callable[[ServerEvent], None]] = []
-
-    async def publish(self, event: ServerEvent) -> None:
-        """Publish through our bus what names a resource; pass on anything else."""
-        if isinstance(event, ResourceUpdated):
-            self._app.bus.publish(event.uri)
-            return
-        for told in tuple(self._other):
-            told(event)
-
-    def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
-        """Tell a listener of every changed resource until the returned function is called."""
-        stop = self._app.bus.listen(lambda uri: listener(ResourceUpdated(uri=uri)))
-        self._other.append(listener)
-
-        def unsubscribe() -> None:
-            stop()
-            self._other.remove(listener)
-
-        return unsubscribe
-
-
 def tool_definitions(form: str, wanted: str = "") -> list[dict[str, Any]]:
     """The tools of `tools.json` in a form, narrowed to families or names if any are given."""
     text = files("mmflow_mcp.surfaces").joinpath("tools.json").read_text("utf-8")
@@ -92,7 +63,8 @@ def tool_definitions(form: str, wanted: str = "") -> list[dict[str, Any]]:
     known = {d["family"] for d in every} | {d["name"] for d in every}
     if names - known:
         raise BadQuestion(
-            "tools", f"{', '.join(sorted(names - known))}: no such family or tool.",
+            "tools",
+            f"{', '.join(sorted(names - known))}: no such family or tool.",
             fits=", ".join(sorted(known)),
         )
     return [d for d in every if d["name"] in names or d["family"] in names]
@@ -103,6 +75,7 @@ def build_server(app: App) -> MCPServer:
     quiet_logging(app.settings.log)
     form = app.settings.tool_rows
     definitions = tool_definitions(form, app.settings.tools)
+    known = Remembered(app.clock)
     lists = CacheHint(ttl_ms=3_600_000, scope="public")
     server: MCPServer = MCPServer(
         name="mmflow",
@@ -111,19 +84,19 @@ def build_server(app: App) -> MCPServer:
         instructions=INSTRUCTIONS,
         website_url=HOME,
         version=__version__,
-        tools=[_tool(app, d, form) for d in definitions],
+        tools=[_tool(app, d, form, known) for d in definitions],
         cache_hints={
             "tools/list": lists,
             "resources/list": lists,
             "resources/templates/list": lists,
             "resources/read": CacheHint(ttl_ms=1_000, scope="public"),
         },
-        subscriptions=BusBridge(app),
+        subscriptions=BusBridge(app.bus),
         log_level="WARNING",
     )
     _add_resources(server, app)
     _add_completion(server)
-    _serve_subscriptions(server, app)
+    serve_subscriptions(server, app.bus, app.soon)
     return server
 
 
@@ -135,11 +108,11 @@ def quiet_logging(level: str) -> None:
     logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
-def _tool(app: App, definition: dict[str, Any], form: str) -> Tool:
+def _tool(app: App, definition: dict[str, Any], form: str, known: Remembered) -> Tool:
     name = definition["name"]
 
     async def call(args: dict[str, Any], ctx: Context[Any, Any]) -> CallToolResult:  # noqa: ARG001
-        return await call_tool(app, name, args, form)
+        return await call_tool(app, name, args, form, known)
 
     return Tool(
         fn=call,
@@ -156,8 +129,14 @@ def _tool(app: App, definition: dict[str, Any], form: str) -> Tool:
     )
 
 
-async def call_tool(app: App, name: str, args: dict[str, Any], form: str) -> CallToolResult:
+async def call_tool(
+    app: App, name: str, args: dict[str, Any], form: str, known: Remembered
+) -> CallToolResult:
     """Answer one call; every failure is an error result whose text tells what to do."""
+    question = (name, to_json(args))
+    result: CallToolResult | None = known.get(question)
+    if result is not None:
+        return result
     from mmflow_mcp.surfaces import questions  # noqa: PLC0415 - loads endpoints and models
 
     try:
@@ -168,9 +147,11 @@ async def call_tool(app: App, name: str, args: dict[str, Any], form: str) -> Cal
         text = questions.said(name, error)
         return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
     text = to_json(structured).decode()
-    return CallToolResult(
+    result = CallToolResult(
         content=[TextContent(type="text", text=text)], structured_content=structured
     )
+    known.keep(question, result, found.until)
+    return result
 
 
 def _add_resources(server: MCPServer, app: App) -> None:
@@ -220,7 +201,7 @@ def _add_resources(server: MCPServer, app: App) -> None:
 
 
 def _add_completion(server: MCPServer) -> None:
-    @server.completion()
+    @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]
     async def complete(ref: Any, argument: Any, context: Any) -> Completion:  # noqa: ARG001
         values: Iterable[str] = ()
         if isinstance(ref, ResourceTemplateReference) and argument.name == "venue":
@@ -230,29 +211,3 @@ def _add_completion(server: MCPServer) -> None:
         start = argument.value.casefold()
         fits = [value for value in values if value.startswith(start)]
         return Completion(values=fits[:100], total=len(fits), has_more=len(fits) > 100)
-
-
-def _serve_subscriptions(server: MCPServer, app: App) -> None:
-    """`resources/subscribe` of the 2025 era, which MCPServer leaves out."""
-    sessions: dict[str, list[Any]] = {}
-
-    async def tell(uri: str) -> None:
-        for session in tuple(sessions.get(uri, ())):
-            await session.send_resource_updated(uri)
-
-    async def subscribe(ctx: Any, params: SubscribeRequestParams) -> EmptyResult:
-        known = sessions.setdefault(str(params.uri), [])
-        if ctx.session not in known:
-            known.append(ctx.session)
-        return EmptyResult()
-
-    async def unsubscribe(ctx: Any, params: UnsubscribeRequestParams) -> EmptyResult:
-        known = sessions.get(str(params.uri), [])
-        if ctx.session in known:
-            known.remove(ctx.session)
-        return EmptyResult()
-
-    low = server._lowlevel_server  # noqa: SLF001 - no public way yet; the SDK is pinned below 3
-    low.add_request_handler("resources/subscribe", SubscribeRequestParams, subscribe)
-    low.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
-    app.bus.listen(lambda uri: app.soon(tell, uri) if sessions.get(uri) else None)

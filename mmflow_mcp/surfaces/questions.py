@@ -103,9 +103,7 @@ def envelope(found: Answer[Any]) -> dict[str, Any]:
 def result(asked: Asked, found: Answer[Any], form: str) -> dict[str, Any]:
     """The answer as a model reads it: within the row budget, compact, and saying so."""
     e = asked.endpoint
-    shape = Shape(
-        form=form, full=asked.full, limit=asked.limit if e.budget == "limit" else None
-    )
+    shape = Shape(form=form, full=asked.full, limit=asked.limit if e.budget == "limit" else None)
     data = written(found.data, shape)
     meta = {**found.meta, "asOf": iso(found.meta["fetchedAt"])}
     if shape.limit is not None:

@@ -2,17 +2,13 @@
 
 import sys
 
-from mmflow_mcp.errors import BadQuestion
-from mmflow_mcp.sim.faults import parse_fault
+from mmflow_mcp.app import read_faults
 from mmflow_mcp.sim.server import serve
 
 
 def run_sim(port: int, seed: int, specs: list[str]) -> int:
     """Serve until stopped."""
-    try:
-        faults = tuple(parse_fault(spec) for spec in specs)
-    except ValueError as error:
-        raise BadQuestion("fault", str(error)) from None
+    faults = read_faults(specs)
     sys.stderr.write(
         f"simulated venues (seed {seed}) at http://127.0.0.1:{port}/HOST/PATH, for example\n"
         f"http://127.0.0.1:{port}/fapi.binance.com/fapi/v1/premiumIndex\n"

@@ -1,4 +1,4 @@
-"""How the venues are, as data: `mmflow://status`, `mmflow://venues/{venue}` and `doctor` read it."""
+"""How the venues are, as data, for `mmflow://status` and `mmflow://venues/{venue}`."""
 
 from dataclasses import asdict
 from typing import Any

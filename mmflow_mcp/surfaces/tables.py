@@ -24,7 +24,9 @@ def for_people(asked: Asked, found: Answer[Any]) -> str:
 def _parts(data: Any, source: Any) -> list[tuple[str, Any]]:
     if not is_dataclass(source) or "columns" in data:
         return [("", data)]
-    scalars = {k: v for k, v in data.items() if not isinstance(v, (dict, list)) or k.endswith("Wall")}
+    scalars = {
+        k: v for k, v in data.items() if not isinstance(v, (dict, list)) or k.endswith("Wall")
+    }
     tables = [(k, v) for k, v in data.items() if k not in scalars]
     return [("", scalars), *tables]
 
@@ -32,7 +34,7 @@ def _parts(data: Any, source: Any) -> list[tuple[str, Any]]:
 def _section(name: str, value: Any) -> str:
     if isinstance(value, dict) and "columns" in value:
         return (f"{name}\n" if name else "") + table(value["columns"], value["rows"])
-    if isinstance(value, dict) and all(isinstance(v, dict) and "columns" in v for v in value.values()):
+    if isinstance(value, dict) and all("columns" in (v or ()) for v in value.values()):
         return "\n\n".join(_section(f"{name} {key}", v) for key, v in value.items())
     if isinstance(value, dict):
         width = max((len(k) for k in value), default=0)

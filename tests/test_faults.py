@@ -1,0 +1,167 @@
+"""Each injected fault on any one venue: the others' rows intact, the answer partial, in time."""
+
+import time
+
+import pytest
+from worlds import MARKET, ask, world
+
+from mmflow_mcp.endpoints.answer import Answer
+from mmflow_mcp.errors import AllVenuesFailed
+
+pytestmark = pytest.mark.anyio
+
+VENUES = MARKET.venues()
+DEADLINE = 0.6
+# Fault -> the code that its reason begins with.
+FATAL: dict[str, str | tuple[str, ...]] = {
+    "latency=30": "timeout",
+    "timeout": "timeout",
+    "refused": "refused",
+    # A firewall that pauses us for a minute (aster, lighter) or one that does not serve this place.
+    "http=403": ("blocked", "geo", "http 403"),
+    "http=418": "http 418",
+    "http=429,retry_after=60": "http 429",
+    "http=451": "geo",
+    "http=500": "http 500",
+    "http=503": "http 503",
+    "html": "changed",
+    "truncate": "changed",
+}
+COINS = ["BTC", "ETH"]
+
+
+def rows_of(answer: Answer[object], but: str) -> list[object]:
+    """The rows of all venues but one."""
+    return [row for row in answer.data.rows if row.venue != but]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("tool", ["get_funding", "get_oi"])
+@pytest.mark.parametrize("fault", FATAL)
+@pytest.mark.parametrize("venue", VENUES)
+async def test_a_venue_that_fails_leaves_the_others_intact(
+    venue: str, fault: str, tool: str
+) -> None:
+    """The failing venue is named with its reason, has no row, and nobody else notices."""
+    async with world() as app:
+        whole = await ask(app, tool, coins=COINS, venues="all")
+    async with world(f"{venue}:{fault}", deadline=DEADLINE) as app:
+        started = time.monotonic()
+        broken = await ask(app, tool, coins=COINS, venues="all")
+        spent = time.monotonic() - started
+    assert rows_of(whole, venue) == list(broken.data.rows)
+    assert broken.meta["partial"] is True
+    notes = {note["source"]: note for note in broken.meta["sources"]}
+    assert notes[venue]["status"] == "error"
+    assert notes[venue]["reason"].startswith(FATAL[fault])
+    assert {venue, "bitmex"} == set(notes)
+    assert spent < DEADLINE + 0.5
+
+
+@pytest.mark.parametrize("tool", ["get_funding", "get_oi"])
+@pytest.mark.parametrize("fault", ["duplicate", "extra"])
+@pytest.mark.parametrize("venue", VENUES)
+async def test_harmless_noise_changes_nothing(venue: str, fault: str, tool: str) -> None:
+    """Rows sent twice are counted once, and members nobody knows are ignored."""
+    async with world() as app:
+        whole = await ask(app, tool, coins=COINS, venues=venue)
+    async with world(f"{venue}:{fault}") as app:
+        noisy = await ask(app, tool, coins=COINS, venues=venue)
+    assert list(whole.data.rows) == list(noisy.data.rows)
+    assert whole.meta["sources"] == noisy.meta["sources"]
+
+
+# The member of each venue's answer that carries the number, for both questions.
+NUMBERS = {
+    "hyperliquid": ("funding", "openInterest"),
+    "binance": ("lastFundingRate", "openInterest"),
+    "aster": ("lastFundingRate", "openInterest"),
+    "bybit": ("fundingRate", "singleOpenInterestValue"),
+    "okx": ("fundingRate", "oiUsd"),
+    "lighter": ("rate", "open_interest"),
+    "deribit": ("funding_8h", "open_interest"),
+    "gateio": ("funding_rate", "position_size"),
+}
+
+
+@pytest.mark.parametrize("index,tool", [(0, "get_funding"), (1, "get_oi")])
+@pytest.mark.parametrize("venue", VENUES)
+async def test_an_absurd_number_is_never_answered(venue: str, index: int, tool: str) -> None:
+    """NaN, text, negative or astronomic numbers: a true row or none, and then it is said."""
+    async with world() as app:
+        whole = await ask(app, tool, coins=COINS, venues="all")
+    truth = {(row.coin, row.venue): row for row in whole.data.rows}
+    async with world(f"{venue}:absurd={NUMBERS[venue][index]}") as app:
+        answer = await ask(app, tool, coins=COINS, venues="all")
+    for row in answer.data.rows:
+        expected = truth[row.coin, row.venue]
+        if tool == "get_funding":
+            assert expected.rate == row.rate
+        elif not row.not_counted:
+            assert pytest.approx(expected.oi_usd, rel=1e-6) == row.oi_usd
+        else:
+            assert row.oi_usd < expected.oi_usd
+    answered = {(row.coin, row.venue) for row in answer.data.rows if not _short(row)}
+    if answered != set(truth):
+        assert answer.meta["partial"] is True
+        assert any(note["source"] == venue for note in answer.meta["sources"])
+
+
+def _short(row: object) -> bool:
+    return bool(getattr(row, "not_counted", None))
+
+
+@pytest.mark.parametrize("tool", ["get_funding", "get_oi"])
+@pytest.mark.parametrize("venue", VENUES)
+async def test_dropped_rows_are_noticed(venue: str, tool: str) -> None:
+    """A coin whose rows are missing is said to be missing, never answered as less in silence."""
+    async with world() as app:
+        whole = await ask(app, tool, coins=COINS, venues=venue)
+    truth = {row.coin: row for row in whole.data.rows}
+    async with world(f"{venue}:drop=0.5") as app:
+        try:
+            answer = await ask(app, tool, coins=COINS, venues=venue)
+        except Exception as error:  # noqa: BLE001 - an error that says so is an honest answer too
+            assert venue in str(error)  # noqa: PT017
+            return
+    same = all(
+        truth[row.coin].oi_usd == row.oi_usd
+        if tool == "get_oi"
+        else truth[row.coin].rate == row.rate
+        for row in answer.data.rows
+    )
+    if not same or len(answer.data.rows) < len(truth):
+        assert answer.meta["partial"] or answer.meta.get("notListed")
+
+
+@pytest.mark.parametrize("tool", ["get_funding", "get_oi"])
+async def test_all_venues_failing_is_an_error_with_the_reasons(tool: str) -> None:
+    """Nobody answered: an error that names every venue and why."""
+    async with world("*:http=503") as app:
+        with pytest.raises(AllVenuesFailed) as failure:
+            await ask(app, tool, coins=COINS, venues="all")
+    assert 502 == failure.value.status
+    said = {note["source"]: note["reason"] for note in failure.value.sources}
+    assert set(VENUES) <= set(said)
+    assert all(said[venue].startswith("http 503") for venue in VENUES)
+    assert failure.value.meta["source"].startswith("sim:")
+
+
+async def test_a_slow_venue_is_reported_not_awaited() -> None:
+    """The deadline bounds the question however long a venue takes."""
+    async with world("okx:latency=20", deadline=0.3) as app:
+        started = time.monotonic()
+        answer = await ask(app, "get_funding", coins=COINS, venues="all")
+        spent = time.monotonic() - started
+    assert spent < 0.8
+    reasons = {note["source"]: note["reason"] for note in answer.meta["sources"]}
+    assert "timeout: no answer within 0.3 s" == reasons["okx"]
+
+
+@pytest.mark.parametrize("tool", ["get_option_chain", "get_gex", "get_skew"])
+@pytest.mark.parametrize("fault", FATAL)
+async def test_options_have_one_source_and_say_when_it_fails(tool: str, fault: str) -> None:
+    """Deribit failing is an error with the reason, never an empty surface."""
+    async with world(f"deribit:{fault}", deadline=DEADLINE) as app:
+        with pytest.raises(AllVenuesFailed) as failure:
+            await ask(app, tool, underlying="BTC")
+    assert failure.value.sources[0]["reason"].startswith(FATAL[fault])

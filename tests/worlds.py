@@ -1,0 +1,34 @@
+"""A whole server for tests: in process, on simulated venues, with the time held."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from mmflow_mcp.app import App, running
+from mmflow_mcp.endpoints.answer import Answer
+from mmflow_mcp.settings import from_environment
+from mmflow_mcp.sim.market import Market
+from mmflow_mcp.surfaces import questions
+
+# A Tuesday morning, away from every full hour, funding time and expiry. The simulated venues answer
+# by the second.
+NOW = 1_789_453_123_000
+MARKET = Market(1)
+
+
+@asynccontextmanager
+async def world(*faults: str, **settings: Any) -> AsyncIterator[App]:
+    """An app over the simulated market at `NOW`, with faults."""
+    given = {"source": "sim", "now": str(NOW), "faults": ";".join(faults), **settings}
+    async with running(from_environment({}, **given)) as app:
+        yield app
+
+
+async def ask(app: App, tool: str, **arguments: Any) -> Answer[Any]:
+    """One question, as any face asks it."""
+    return await questions.answer(app.core(), questions.understand(tool, arguments))
+
+
+async def envelope(app: App, tool: str, **arguments: Any) -> dict[str, Any]:
+    """One question, answered as the specification's envelope."""
+    return questions.envelope(await ask(app, tool, **arguments))
