@@ -3,7 +3,7 @@
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import anyio
@@ -42,7 +42,7 @@ class Counter:
         inner.handle_async_request = counted  # type: ignore[method-assign]
 
 
-async def ask(app: App, name: str, question: dict[str, object]) -> float:
+async def ask(app: App, name: str, question: Mapping[str, object]) -> float:
     """Seconds of one question."""
     e = endpoints()[name]
     query = e.query(**question)

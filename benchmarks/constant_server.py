@@ -43,6 +43,7 @@ def tool(number: int) -> Tool:
         title=f"Constant {number}",
         description="A constant answer.\nIt is what a real tool of this size is compared against.",
         is_async=True,
+        context_kwarg=None,
         parameters={
             "type": "object",
             "properties": {

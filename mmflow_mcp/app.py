@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     Wrap = Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport]
 
 STATUS_URI = "mmflow://status"
-HOME = "https://github.com/mmflow/mmflow-mcp"
 
 
 class App:
@@ -102,9 +101,9 @@ class App:
 
         if kind == "sim":
             return RemoteSimTransport(where)
-        contact = f"; {self.settings.contact}" if self.settings.contact else ""
+        contact = f" ({self.settings.contact})" if self.settings.contact else ""
         return NetworkTransport(
-            user_agent=f"mmflow-mcp/{__version__} (+{HOME}{contact})",
+            user_agent=f"mmflow-mcp/{__version__}{contact}",
             proxy=self.settings.proxy or None,
         )
 

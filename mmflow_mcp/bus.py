@@ -1,36 +1,77 @@
 """The notification bus: who publishes does not know who listens.
 
 A notice is a resource URI whose content has changed; the MCP face tells its subscribers, and
-other faces may listen too. Notices of one URI are coalesced to at most one a second.
+other faces may listen too. Notices of one URI are coalesced to at most one a second, and the last
+of them is always told: a listener that reads when it is told ends with the newest content.
 """
 
+import asyncio
+import logging
 from collections.abc import Callable
 
 from mmflow_mcp.clock import Clock
 
+log = logging.getLogger("mmflow_mcp")
+
 SECONDS_BETWEEN = 1.0
+
+# Runs a function after some seconds; False where that cannot be done.
+Later = Callable[[float, Callable[[], None]], bool]
+
+
+def call_later(seconds: float, function: Callable[[], None]) -> bool:
+    """Run a function on the running event loop after a while; False without a loop."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    loop.call_later(seconds, function)
+    return True
 
 
 class Bus:
-    """Publishes that a resource has changed. Listeners are called at once and must not block."""
+    """Publishes that a resource has changed. Listeners must not block."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, later: Later = call_later) -> None:
         self._clock = clock
+        self._later = later
         self._listeners: list[Callable[[str], None]] = []
         self._last: dict[str, float] = {}
+        self._due: set[str] = set()
 
     def listen(self, told: Callable[[str], None]) -> Callable[[], None]:
         """Call `told(uri)` for every notice; the returned function stops it."""
         self._listeners.append(told)
-        return lambda: self._listeners.remove(told)
+
+        def stop() -> None:
+            if told in self._listeners:
+                self._listeners.remove(told)
+
+        return stop
 
     def publish(self, uri: str) -> bool:
-        """Tell the listeners, unless they were told of this URI within the last second."""
+        """Tell the listeners now (True), or, if they were told within the last second, after it."""
         now = self._clock.monotonic()
         last = self._last.get(uri)
-        if last is not None and now - last < SECONDS_BETWEEN:
-            return False
-        self._last[uri] = now
+        wait = 0.0 if last is None else last + SECONDS_BETWEEN - now
+        if wait <= 0:
+            self._tell(uri)
+            return True
+        if uri not in self._due and self._later(wait, lambda: self._tell_late(uri)):
+            self._due.add(uri)
+        return False
+
+    def _tell_late(self, uri: str) -> None:
+        # Told meanwhile when a later notice found the second over.
+        if uri in self._due:
+            self._tell(uri)
+
+    def _tell(self, uri: str) -> None:
+        self._due.discard(uri)
+        self._last[uri] = self._clock.monotonic()
         for told in tuple(self._listeners):
-            told(uri)
-        return True
+            try:
+                told(uri)
+            except Exception:
+                # Who publishes has an answer to give, and the others listen too.
+                log.exception("a listener of %s failed", uri)

@@ -148,13 +148,14 @@ async def test_all_venues_failing_is_an_error_with_the_reasons(tool: str) -> Non
 
 async def test_a_slow_venue_is_reported_not_awaited() -> None:
     """The deadline bounds the question however long a venue takes."""
-    async with world("okx:latency=20", deadline=0.3) as app:
+    async with world("okx:latency=20", deadline=0.8) as app:
+        await ask(app, "get_funding", coins=COINS, venues="bybit")
         started = time.monotonic()
         answer = await ask(app, "get_funding", coins=COINS, venues="all")
         spent = time.monotonic() - started
-    assert spent < 0.8
+    assert spent < 2
     reasons = {note["source"]: note["reason"] for note in answer.meta["sources"]}
-    assert "timeout: no answer within 0.3 s" == reasons["okx"]
+    assert "timeout: no answer within 0.8 s" == reasons["okx"]
 
 
 @pytest.mark.parametrize("tool", ["get_option_chain", "get_gex", "get_skew"])

@@ -137,7 +137,7 @@ async def test_gamma_shows_forty_strikes_by_default() -> None:
     assert sorted(strikes) == strikes
 
 
-WRONG = [
+WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
     ("get_funding", {"coins": ["NOSUCH"]}, ["NOSUCH", "Fits", "Example: get_funding"]),
     ("get_funding", {"coins": [""]}, ["coins", "empty"]),
     ("get_funding", {"coins": "BTC,,ETH"}, ["coins", "empty"]),

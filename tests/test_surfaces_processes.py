@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -91,7 +92,7 @@ def test_stdout_of_the_stdio_server_is_protocol_only() -> None:
     for message in messages:
         child.stdin.write(json.dumps(message) + "\n")
     child.stdin.flush()
-    answers = {}
+    answers: dict[int, Any] = {}
     while len(answers) < 5:
         line = json.loads(child.stdout.readline())
         assert "2.0" == line["jsonrpc"]

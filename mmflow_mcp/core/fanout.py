@@ -1,6 +1,8 @@
 """One question to many venues: the slow and the broken are noted, not awaited."""
 
-from collections.abc import Coroutine, Sequence
+import logging
+import math
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,8 +10,14 @@ import anyio
 
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.errors import AllVenuesFailed, VenueChanged, VenueError, VenueTimeout
+from mmflow_mcp.upstream.wire import ROOM
 from mmflow_mcp.venues.ask import Ask, Miss
 from mmflow_mcp.venues.base import Venue, capability_method
+
+log = logging.getLogger("mmflow_mcp")
+
+# How a parser fails on a shape that it did not foresee.
+SURPRISES = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 @dataclass(slots=True)
@@ -17,7 +25,8 @@ class Gathered:
     """What the venues answered.
 
     `notes` is `meta.sources`; `sources` the parts of `meta.source`; `not_listed` coin -> venues;
-    `narrowed` venue -> how its universe was cut; `partial` whether something asked is missing.
+    `narrowed` venue -> how its universe was cut; `partial` whether something asked is missing;
+    `until` how long the same question has the same answer (monotonic), 0 when a venue failed.
     """
 
     rows: list[Any] = field(default_factory=list)
@@ -29,6 +38,7 @@ class Gathered:
     narrowed: dict[str, str] = field(default_factory=dict)
     universe: set[str] = field(default_factory=set)
     answered: list[str] = field(default_factory=list)
+    until: float = math.inf
 
 
 @dataclass(slots=True)
@@ -48,38 +58,43 @@ async def gather(
     coins: tuple[str, ...] | None,
     *,
     notes: Sequence[dict[str, Any]] = (),
+    options: Mapping[str, Any] | None = None,
 ) -> Gathered:
     """Ask every venue at once under one deadline; rows come in the order of `venues`.
 
-    `notes` are what is already known to need attention. Raises `AllVenuesFailed` when no venue
+    `notes` are what is already known to need attention; `options` what else the question says
+    (`Ask.options`). Raises `AllVenuesFailed` when no venue
     answered; never raises for one.
     """
     method = capability_method(capability)
     deadline = core.clock.monotonic() + core.deadline
-    turns = [_cached_turn(core, venue, method, coins, deadline) for venue in venues]
+
+    def new_ask(venue: Venue, *, cached_only: bool) -> Ask:
+        return Ask(
+            venue.id,
+            core.upstream,
+            coins=venue.default_coins if coins is None else coins,
+            deadline=deadline,
+            cached_only=cached_only,
+            options=options,
+        )
+
+    turns = [_cached_turn(new_ask, venue, method) for venue in venues]
     waiting = [turn for turn in turns if turn.rows is None and turn.error is None]
     if waiting:
         with anyio.move_on_after(core.deadline):
             async with anyio.create_task_group() as tasks:
                 for turn in waiting:
-                    tasks.start_soon(_take, turn, method)
-        late = VenueTimeout(f"timeout: no answer within {core.deadline:g} s")
+                    tasks.start_soon(_take, core, turn, method, deadline)
         for turn in waiting:
             if turn.rows is None and turn.error is None:
-                turn.error = late
+                turn.error = _late(core)
     return _combined(core, turns, coins, notes)
 
 
-def _coins_for(venue: Venue, coins: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    return venue.default_coins if coins is None else coins
-
-
-def _cached_turn(
-    core: Core, venue: Venue, method: str, coins: tuple[str, ...] | None, deadline: float
-) -> _Turn:
+def _cached_turn(new_ask: Callable[..., Ask], venue: Venue, method: str) -> _Turn:
     """Answer from the cache alone, without a task, when everything needed is fresh there."""
-    wanted = _coins_for(venue, coins)
-    ask = Ask(venue.id, core.upstream, coins=wanted, deadline=deadline, cached_only=True)
+    ask = new_ask(venue, cached_only=True)
     turn = _Turn(venue, ask)
     coroutine: Coroutine[Any, Any, list[Any]] = getattr(venue, method)(ask)
     try:
@@ -87,30 +102,38 @@ def _cached_turn(
     except StopIteration as finished:
         turn.rows = finished.value
     except Miss:
-        turn.ask = Ask(venue.id, core.upstream, coins=wanted, deadline=deadline)
+        turn.ask = new_ask(venue, cached_only=False)
     except VenueError as error:
         turn.error = error
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
-        turn.error = _unreadable()
+    except SURPRISES as error:
+        turn.error = _unreadable(venue, error)
     else:
         # It waited for something other than the cache, which a cached-only Ask never does.
         coroutine.close()
-        turn.ask = Ask(venue.id, core.upstream, coins=wanted, deadline=deadline)
+        turn.ask = new_ask(venue, cached_only=False)
     return turn
 
 
-async def _take(turn: _Turn, method: str) -> None:
+async def _take(core: Core, turn: _Turn, method: str, deadline: float) -> None:
     try:
         turn.rows = await getattr(turn.venue, method)(turn.ask)
     except VenueError as error:
-        turn.error = error
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+        # An attempt ends a moment before the question does: what was too short is the question.
+        over = deadline - core.clock.monotonic() <= ROOM
+        turn.error = _late(core) if over and isinstance(error, VenueTimeout) else error
+    except SURPRISES as error:
         # A shape that no parser foresaw is the venue's change, not a crash of the question.
-        turn.error = _unreadable()
+        turn.error = _unreadable(turn.venue, error)
 
 
-def _unreadable() -> VenueError:
-    return VenueChanged("changed: the answer is not in the documented shape")
+def _late(core: Core) -> VenueError:
+    return VenueTimeout(f"timeout: no answer within {core.deadline:g} s")
+
+
+def _unreadable(venue: Venue, error: Exception) -> VenueError:
+    log.info("an answer of %s could not be read", venue.id, exc_info=error)
+    kind = type(error).__name__
+    return VenueChanged(f"changed: the answer is not in the documented shape ({kind})")
 
 
 def _combined(
@@ -140,14 +163,15 @@ def _add(result: Gathered, turn: _Turn, coins: tuple[str, ...] | None) -> None:
     venue, ask = turn.venue.id, turn.ask
     if turn.error is not None or turn.rows is None:
         error = turn.error or VenueTimeout("timeout: no answer")
-        result.notes.append(
-            {"source": venue, "status": error.note_status, "reason": error.reason}
-        )
+        result.notes.append({"source": venue, "status": error.note_status, "reason": error.reason})
         result.partial = True
+        result.until = 0.0
         return
-    result.answered.append(venue)
+    result.until = min(result.until, ask.until)
+    if turn.rows or not _failed_whole(ask, coins):
+        result.answered.append(venue)
+        result.sources += [f"{venue}:{label}" for label in ask.labels]
     result.rows += turn.rows
-    result.sources += [f"{venue}:{label}" for label in ask.labels]
     at = ask.read_at
     if at is not None and (result.fetched_at is None or at < result.fetched_at):
         result.fetched_at = at
@@ -155,17 +179,28 @@ def _add(result: Gathered, turn: _Turn, coins: tuple[str, ...] | None) -> None:
         reason = "; ".join(ask.shortfalls[:3])
         if len(ask.shortfalls) > 3:
             reason += f"; and {len(ask.shortfalls) - 3} more"
-        result.notes.append({"source": venue, "status": "error", "reason": reason})
+        status = "missing" if reason.startswith(("unrecorded", "missing")) else "error"
+        result.notes.append({"source": venue, "status": status, "reason": reason})
         result.partial = True
     if ask.stale is not None:
         reason, age = ask.stale
-        result.notes.append(
-            {"source": venue, "status": "stale", "reason": reason, "ageMs": age}
-        )
-    if ask.narrowed and coins is None:
-        result.narrowed[venue] = ask.narrowed
+        result.notes.append({"source": venue, "status": "stale", "reason": reason, "ageMs": age})
+    narrowed = ask.narrowed or ", ".join(turn.venue.default_coins or ())
+    if coins is None and narrowed:
+        result.narrowed[venue] = narrowed
     result.universe.update(ask.universe)
     _note_unlisted(result.not_listed, venue, ask, coins)
+
+
+def _failed_whole(ask: Ask, coins: tuple[str, ...] | None) -> bool:
+    """Whether a venue without a row has failed, rather than not listing what was asked."""
+    if not ask.shortfalls:
+        return False
+    return coins is None or any(_listed(ask, coin) for coin in coins)
+
+
+def _listed(ask: Ask, coin: str) -> bool:
+    return coin in ask.universe or coin in ask.unreadable
 
 
 def _note_unlisted(
@@ -175,5 +210,5 @@ def _note_unlisted(
     coins: tuple[str, ...] | None,
 ) -> None:
     for coin in coins or ():
-        if coin not in ask.universe and coin not in ask.unreadable:
+        if not _listed(ask, coin):
             not_listed.setdefault(coin, []).append(venue)

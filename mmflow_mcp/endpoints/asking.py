@@ -1,6 +1,7 @@
 """From a query's venues and coins to a fan-out, and from its result to `meta`."""
 
 import difflib
+from collections.abc import Mapping
 from typing import Any
 
 from mmflow_mcp.core.core import Core
@@ -17,6 +18,7 @@ async def ask_venues(
     coins: tuple[str, ...] | None,
     *,
     default: tuple[str, ...],
+    options: Mapping[str, Any] | None = None,
 ) -> Gathered:
     """Ask the venues that a question names (None: the default ones) for a capability.
 
@@ -36,7 +38,7 @@ async def ask_venues(
     notes = [_closed_note(able[name]) for name in closed]
     if not open_ones:
         raise VenueClosed(notes[0]["reason"] + f". Fits: {', '.join(_live(able))}, or all.")
-    found = await gather(core, capability, open_ones, coins, notes=notes)
+    found = await gather(core, capability, open_ones, coins, notes=notes, options=options)
     if closed and not everyone:
         found.partial = True
     _refuse_unknown(found, coins, open_ones)

@@ -12,7 +12,7 @@ from mmflow_mcp.endpoints.declare import endpoint
 from mmflow_mcp.endpoints.params import Query, venue_of
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.rows import MarketRow, maybe, told
-from mmflow_mcp.venues import capabilities, having, roll
+from mmflow_mcp.venues import capabilities, having, listed, roll
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.capabilities import Markets
 
@@ -104,7 +104,7 @@ async def get_markets(core: Core, query: MarketsQuery) -> Answer[MarketsAnswer]:
             "partial": False,
             "sources": [],
         }
-        return Answer(MarketsAnswer(_venues(list(roll().values()))), meta)
+        return Answer(MarketsAnswer(_venues(listed())), meta)
     venue = roll()[query.exchange]
     if not isinstance(venue, Markets):
         able = ", ".join(v.id for v in having(Markets))

@@ -27,7 +27,7 @@ from pydantic import ConfigDict
 from pydantic_core import to_json
 
 from mmflow_mcp import __version__
-from mmflow_mcp.app import HOME, App
+from mmflow_mcp.app import App
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.surfaces.remembered import Remembered
 from mmflow_mcp.surfaces.subscriptions import BusBridge, serve_subscriptions
@@ -82,7 +82,6 @@ def build_server(app: App) -> MCPServer:
         title="mmflow market data",
         description="Cross-venue crypto market data: funding, open interest, options",
         instructions=INSTRUCTIONS,
-        website_url=HOME,
         version=__version__,
         tools=[_tool(app, d, form, known) for d in definitions],
         cache_hints={
@@ -165,9 +164,9 @@ def _add_resources(server: MCPServer, app: App) -> None:
     async def venues() -> str:
         from mmflow_mcp.endpoints.answer import Shape, written  # noqa: PLC0415
         from mmflow_mcp.endpoints.markets import venue_row  # noqa: PLC0415
-        from mmflow_mcp.venues import roll  # noqa: PLC0415
+        from mmflow_mcp.venues import listed  # noqa: PLC0415
 
-        rows = [written(venue_row(venue), Shape()) for venue in roll().values()]
+        rows = [written(venue_row(venue), Shape()) for venue in listed()]
         return to_json({"venues": rows}).decode()
 
     @server.resource(

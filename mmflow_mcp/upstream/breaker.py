@@ -1,8 +1,9 @@
 """A circuit breaker per host: a venue that is down is not asked again at once.
 
-Three failures in a row open it for ten seconds, doubling up to two minutes; then one request
-tries again. A location block is remembered for six hours, a rate limit for as long as the venue
-said.
+Three failures in a row open it for ten seconds, doubling up to two minutes; then one request at a
+time tries again while the others are refused. A location block is remembered for six hours, any
+other block for ten minutes and then twice as long each time, a rate limit for as long as the
+venue said.
 """
 
 from dataclasses import dataclass
@@ -11,12 +12,22 @@ import anyio
 import httpx2
 
 from mmflow_mcp.clock import Clock
-from mmflow_mcp.errors import VenueBlocked, VenueError, VenueRateLimited, VenueTimeout
+from mmflow_mcp.errors import (
+    VenueBlocked,
+    VenueError,
+    VenueHttp,
+    VenueRateLimited,
+    VenueRejected,
+    VenueTimeout,
+)
+from mmflow_mcp.upstream.wire import Call
 
 FAILURES_TO_OPEN = 3
 FIRST_PAUSE = 10.0
 LONGEST_PAUSE = 120.0
-BLOCK_PAUSE = 6 * 3600.0
+GEO_PAUSE = 6 * 3600.0
+# A 403 may be a location block or a firewall that lets go after some minutes.
+BLOCK_PAUSE = 600.0
 RATE_PAUSE = 2.0
 # A request given up by its askers after this long counts as a failure of the venue.
 SLOW = 3.0
@@ -24,14 +35,34 @@ SLOW = 3.0
 
 @dataclass(slots=True)
 class _State:
+    """What is known of one host. `error` is why it is not asked, None while it is.
+
+    `turn` counts the openings, so that an answer can be told to be older than the last one.
+    """
+
     failures: int = 0
     pause: float = FIRST_PAUSE
+    limits: int = 0
+    blocks: int = 0
+    turn: int = 0
     open_until: float = 0.0
     error: VenueError | None = None
+    probing: bool = False
+
+    def open(self, error: VenueError, until: float) -> None:
+        """Refuse until then. What is already refused for longer stays so."""
+        if self.error is None or until > self.open_until:
+            self.error, self.open_until = error, until
+        self.turn += 1
+
+    def close(self) -> None:
+        """The host answers: forget its failures."""
+        self.failures = self.limits = self.blocks = 0
+        self.pause, self.error = FIRST_PAUSE, None
 
 
 class BreakerTransport(httpx2.AsyncBaseTransport):
-    """Refuses at once while a host is known to be down."""
+    """Refuses at once while a host is known to be down. Sockets pass through."""
 
     def __init__(self, inner: httpx2.AsyncBaseTransport, clock: Clock) -> None:
         self._inner = inner
@@ -40,34 +71,89 @@ class BreakerTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Pass the request on, or raise what the host last failed with."""
+        if not isinstance(request.extensions.get("call"), Call):
+            return await self._inner.handle_async_request(request)
         state = self._states.setdefault(request.url.host, _State())
-        started = self._clock.monotonic()
-        if state.error is not None and started < state.open_until:
-            raise state.error.fresh()
+        probe = self._admit(state)
+        turn = state.turn
         try:
             response = await self._inner.handle_async_request(request)
         except VenueError as error:
-            self._failed(state, error)
+            self._failed(state, error, turn)
             raise
         except anyio.get_cancelled_exc_class():
-            if self._clock.monotonic() - started >= SLOW:
-                self._failed(state, VenueTimeout("timeout: the venue has been slow repeatedly"))
+            # Counted from the sending: the time spent waiting for our own budget is ours.
+            sent = request.extensions.get("sent_at")
+            if sent is not None and self._clock.monotonic() - sent >= SLOW:
+                slow = VenueTimeout("timeout: the venue has been slow repeatedly")
+                self._failed(state, slow, turn)
             raise
-        state.failures, state.pause, state.error = 0, FIRST_PAUSE, None
+        finally:
+            if probe:
+                state.probing = False
+        self._answered(state, turn)
         return response
 
-    def _failed(self, state: _State, error: VenueError) -> None:
+    def _admit(self, state: _State) -> bool:
+        """Whether this request is the one that tries a failed host again; raises while open."""
+        if state.error is None:
+            return False
+        left = state.open_until - self._clock.monotonic()
+        if left > 0 or state.probing:
+            error = state.error.fresh()
+            if isinstance(error, VenueRateLimited):
+                error.retry_after = max(0.0, left)
+            raise error
+        if isinstance(state.error, VenueRateLimited):
+            # The venue said when to come back: no need to send one ahead.
+            state.error = None
+            return False
+        state.probing = True
+        return True
+
+    def _answered(self, state: _State, turn: int) -> None:
+        # An answer to what was asked before the host failed says nothing about now.
+        if turn == state.turn:
+            state.close()
+
+    def _failed(self, state: _State, error: VenueError, turn: int) -> None:
         now = self._clock.monotonic()
+        # What was under way when the host was found failing is no further failure of it.
+        first = turn == state.turn
         if isinstance(error, VenueBlocked):
-            state.error, state.open_until = error, now + BLOCK_PAUSE
+            state.open(error, now + _block_pause(error, state.blocks))
+            state.blocks += first
         elif isinstance(error, VenueRateLimited):
-            state.error, state.open_until = error, now + (error.retry_after or RATE_PAUSE)
-        elif error.retryable:
-            state.failures += 1
-            if state.failures >= FAILURES_TO_OPEN:
-                state.error, state.open_until = error, now + state.pause
+            state.open(error, now + (error.retry_after or _rate_pause(error, state.limits)))
+            state.limits += first
+        elif _is_failure(error):
+            state.failures += first
+            # A host that fails when it is tried again is left alone after that one failure.
+            if first and (state.failures >= FAILURES_TO_OPEN or state.error is not None):
+                state.open(error, now + state.pause)
                 state.pause = min(state.pause * 2, LONGEST_PAUSE)
+        elif isinstance(error, (VenueRejected, VenueHttp)):
+            # It refused the request, so it is there.
+            self._answered(state, turn)
 
     async def aclose(self) -> None:
         """Close what lies below."""
         await self._inner.aclose()
+
+
+def _is_failure(error: VenueError) -> bool:
+    """Whether the host itself failed, 52x of the proxies before it included."""
+    return error.retryable or (isinstance(error, VenueHttp) and error.http_status >= 500)
+
+
+def _block_pause(error: VenueBlocked, before: int) -> float:
+    """Seconds to leave a host alone that does not serve us, `before` blocks in a row."""
+    if error.reason.startswith("geo"):
+        return GEO_PAUSE
+    return min(BLOCK_PAUSE * float(2**before), GEO_PAUSE)
+
+
+def _rate_pause(error: VenueRateLimited, before: int) -> float:
+    """Seconds to leave a host alone that did not say how long; 418 is a ban of minutes."""
+    first = LONGEST_PAUSE if error.http_status == 418 else RATE_PAUSE
+    return min(first * float(2**before), LONGEST_PAUSE)

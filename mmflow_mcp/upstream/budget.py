@@ -1,21 +1,26 @@
-"""The venue's own rate budget: weights spent from a bucket that refills as the venue says.
+"""The venue's own rate budget: never more weight in any window than the venue allows.
 
-Hosts that share a meter at the venue share it here (Binance USD-M and COIN-M do).
+Hosts that share a meter at the venue share it here (Binance USD-M and COIN-M do), and a host with
+several meters obeys all of them. When a venue asks for a pause (Retry-After), what is waiting
+here waits that long too.
 """
 
+import math
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import anyio
 import httpx2
 
 from mmflow_mcp.clock import Clock
-from mmflow_mcp.errors import VenueError
-from mmflow_mcp.upstream.wire import Call
+from mmflow_mcp.errors import VenueError, VenueRateLimited
+from mmflow_mcp.upstream.wire import ROOM, Call, time_left
 
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """What a venue allows: `capacity` units of weight per `seconds`, over these hosts."""
+    """What a venue allows: `capacity` units of weight in any `seconds`, over these hosts."""
 
     hosts: tuple[str, ...]
     capacity: float
@@ -29,57 +34,129 @@ class OverBudget(VenueError):
     retryable = False
 
 
-class _Bucket:
-    """A token bucket; what it owes it lets its askers wait for, first come first served."""
+@dataclass(eq=False, slots=True)
+class _Spend:
+    """Weight spent, or to be spent, at a monotonic time."""
 
-    def __init__(self, meter: Meter, clock: Clock) -> None:
+    at: float
+    weight: float
+
+
+class _Window:
+    """What was spent of one meter within its window, first come first served.
+
+    A bucket that refills would let twice the capacity pass within a window that begins with it
+    full; so the spends themselves are remembered until they are out of the window.
+    """
+
+    def __init__(self, meter: Meter) -> None:
         self.meter = meter
-        self._clock = clock
-        self._level = meter.capacity
-        self._at = clock.monotonic()
+        self.pause: VenueRateLimited | None = None
+        self.paused_until = -math.inf
+        self._spends: deque[_Spend] = deque()
+        self._total = 0.0
 
-    def take(self, weight: float) -> float:
-        """Take the weight; the seconds to wait until it is covered."""
-        now = self._clock.monotonic()
-        rate = self.meter.capacity / self.meter.seconds
-        self._level = min(self.meter.capacity, self._level + (now - self._at) * rate)
-        self._at = now
-        self._level -= weight
-        return max(0.0, -self._level / rate)
+    def earliest(self, weight: float, now: float) -> float:
+        """When this weight may be spent: after all that was promised before it."""
+        seconds, capacity = self.meter.seconds, self.meter.capacity
+        while self._spends and self._spends[0].at + seconds <= now:
+            self._total -= self._spends.popleft().weight
+        at = max(now, self.paused_until)
+        if self._spends:
+            at = max(at, self._spends[-1].at)
+        # More than the whole capacity goes when nothing else is in the window.
+        over = self._total + min(weight, capacity) - capacity
+        for spend in self._spends:
+            if over <= 0:
+                break
+            at = max(at, spend.at + seconds)
+            over -= spend.weight
+        return at
 
-    def give_back(self, weight: float) -> None:
+    def take(self, spend: _Spend) -> None:
+        """Promise a spend; its time is not before any other's."""
+        self._spends.append(spend)
+        self._total += spend.weight
+
+    def give_back(self, spend: _Spend) -> None:
         """Undo a take that was not used."""
-        self._level += weight
+        self._spends.remove(spend)
+        self._total = self._total - spend.weight if self._spends else 0.0
 
 
 class BudgetTransport(httpx2.AsyncBaseTransport):
     """Waits for the venue's budget, or refuses when that would outlast the deadline."""
 
     def __init__(
-        self, inner: httpx2.AsyncBaseTransport, clock: Clock, meters: tuple[Meter, ...]
+        self,
+        inner: httpx2.AsyncBaseTransport,
+        clock: Clock,
+        meters: tuple[Meter, ...],
+        *,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
         self._inner = inner
         self._clock = clock
-        self._buckets: dict[str, _Bucket] = {}
+        self._sleep = sleep
+        self._windows: dict[str, list[_Window]] = defaultdict(list)
         for meter in meters:
-            bucket = _Bucket(meter, clock)
-            self._buckets.update(dict.fromkeys(meter.hosts, bucket))
+            window = _Window(meter)
+            for host in meter.hosts:
+                self._windows[host].append(window)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Spend the call's weight, then pass it on."""
-        bucket = self._buckets.get(request.url.host)
+        """Spend the call's weight, then pass it on. Sockets pass through."""
         call = request.extensions.get("call")
-        if bucket is not None and isinstance(call, Call):
-            wait = bucket.take(call.weight)
-            deadline = request.extensions.get("deadline")
-            if deadline is not None and wait > deadline - self._clock.monotonic():
-                bucket.give_back(call.weight)
-                msg = f"budget: the venue's published rate leaves room only in {wait:.0f} s"
-                raise OverBudget(msg)
-            if wait > 0:
-                await anyio.sleep(wait)
-        return await self._inner.handle_async_request(request)
+        windows = self._windows.get(request.url.host)
+        if windows is None or not isinstance(call, Call):
+            return await self._inner.handle_async_request(request)
+        while not await self._spend(windows, call.weight, request):
+            pass
+        try:
+            return await self._inner.handle_async_request(request)
+        except VenueRateLimited as error:
+            if error.retry_after:
+                until = self._clock.monotonic() + error.retry_after
+                for window in windows:
+                    window.pause, window.paused_until = error, max(until, window.paused_until)
+            raise
+
+    async def _spend(self, windows: list[_Window], weight: float, request: httpx2.Request) -> bool:
+        """Wait for the budget and spend it; False when the venue asked for a pause meanwhile.
+
+        Raises when there is no budget before the deadline.
+        """
+        now = self._clock.monotonic()
+        at = max(window.earliest(weight, now) for window in windows)
+        wait = at - now
+        if wait > 0 and wait + ROOM > time_left(request, self._clock):
+            raise _refusal(windows, now, wait)
+        spend = _Spend(at, weight)
+        for window in windows:
+            window.take(spend)
+        if wait <= 0:
+            return True
+        sent = False
+        try:
+            await self._sleep(wait)
+            sent = all(window.paused_until <= max(at, now) for window in windows)
+        finally:
+            if not sent:
+                for window in windows:
+                    window.give_back(spend)
+        return sent
 
     async def aclose(self) -> None:
         """Close what lies below."""
         await self._inner.aclose()
+
+
+def _refusal(windows: list[_Window], now: float, wait: float) -> VenueError:
+    """Why there is no budget: the venue's own pause, or its published rate."""
+    for window in windows:
+        if window.pause is not None and window.paused_until > now:
+            error = window.pause.fresh()
+            if isinstance(error, VenueRateLimited):
+                error.retry_after = window.paused_until - now
+            return error
+    return OverBudget(f"budget: the venue's published rate leaves room only in {wait:.1f} s")

@@ -5,42 +5,59 @@ flight, which lives in a task group of the app and not in the first asker: whoev
 the others still get the answer, and the flight itself is cancelled only when nobody waits.
 """
 
+import logging
 from typing import TYPE_CHECKING
 
 import anyio
 import httpx2
-import pydantic_core
 from cachetools import LRUCache
 
 from mmflow_mcp.clock import Clock
-from mmflow_mcp.errors import VenueChanged, VenueError, VenueTimeout
+from mmflow_mcp.errors import VenueError, VenueTimeout
 from mmflow_mcp.upstream.wire import Call, Wire
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+log = logging.getLogger("mmflow_mcp")
+
 _Key = tuple[str, bytes | None]
+
+
+class Fault(VenueError):
+    """A fault of our own while asking a venue; what it was is in the log."""
+
+    code = "internal"
+    status = 500
+    retryable = False
 
 
 class _Flight:
     """One request under way and those who wait for it."""
 
-    __slots__ = ("done", "error", "scope", "waiters", "wire")
+    __slots__ = ("done", "error", "request", "scope", "waiters", "wire")
 
-    def __init__(self) -> None:
+    def __init__(self, request: httpx2.Request) -> None:
+        self.request = request
         self.done = anyio.Event()
         self.scope = anyio.CancelScope()
         self.waiters = 0
         self.wire: Wire | None = None
         self.error: VenueError | None = None
 
+    def last_until(self, deadline: float | None) -> None:
+        """Let retries and waits below go on until the latest deadline of those who wait."""
+        own = self.request.extensions.get("deadline")
+        if own is not None and (deadline is None or deadline > own):
+            self.request.extensions["deadline"] = deadline
+
 
 class CacheTransport(httpx2.AsyncBaseTransport):
     """Answers from memory while fresh, joins a flight under way, or starts one.
 
-    The answer of a cached call carries its `Wire` in `extensions["wire"]`, and in
-    `extensions["stale"]` the failure that an old copy stands in for. Requests without a `Call`
-    (sockets) pass through.
+    The layer below gives the decoded answer in `extensions["doc"]`. The answer of a cached call
+    carries its `Wire` in `extensions["wire"]`, and in `extensions["stale"]` the failure that an
+    old copy stands in for. Requests without a `Call` (sockets) pass through.
     """
 
     def __init__(
@@ -85,8 +102,12 @@ class CacheTransport(httpx2.AsyncBaseTransport):
     async def _join(self, call: Call, request: httpx2.Request) -> Wire:
         flight = self._flights.get(call.key)
         if flight is None:
-            flight = self._flights[call.key] = _Flight()
-            self._tasks.start_soon(self._fly, flight, call, request, name=f"flight {call.label}")
+            flight = _Flight(request)
+            self._tasks.start_soon(self._fly, flight, call, name=f"flight {call.label}")
+            # Only once it is sure to run: a flight that never ends would hold its askers for ever.
+            self._flights[call.key] = flight
+        else:
+            flight.last_until(request.extensions.get("deadline"))
         flight.waiters += 1
         try:
             await flight.done.wait()
@@ -95,39 +116,44 @@ class CacheTransport(httpx2.AsyncBaseTransport):
             if not flight.waiters and not flight.done.is_set():
                 self._forget(call, flight)
                 flight.scope.cancel()
-        if flight.wire is None:
-            raise flight.error.fresh() if flight.error else VenueTimeout("timeout: cancelled")
-        return flight.wire
+        if flight.wire is not None:
+            return flight.wire
+        error = flight.error or VenueTimeout("timeout: the request was given up")
+        raise error.fresh() from error
 
-    async def _fly(self, flight: _Flight, call: Call, request: httpx2.Request) -> None:
+    async def _fly(self, flight: _Flight, call: Call) -> None:
+        """Fetch for all who wait. Whatever happens, they are told."""
         flight.scope.deadline = anyio.current_time() + self._flight_seconds
-        with flight.scope:
-            try:
-                flight.wire = self._wires[call.key] = await self._read(request)
-            except VenueError as error:
-                flight.error = error
-            except ValueError:
-                # A single answer larger than the whole cache: LRUCache refuses it.
-                flight.error = VenueChanged("changed: the answer is larger than the cache")
-        if flight.wire is None and flight.error is None:
-            seconds = self._flight_seconds
-            flight.error = VenueTimeout(f"timeout: no answer within {seconds:g} s")
-        self._forget(call, flight)
-        flight.done.set()
+        try:
+            with flight.scope:
+                flight.wire = await self._read(flight.request)
+                self._store(call, flight.wire)
+        except VenueError as error:
+            flight.error = error
+        except Exception as error:
+            # The task is the app's: unheeded, a fault here would end every question with it.
+            log.exception("asking for %s met a fault", call.label)
+            flight.error = Fault(f"internal: {type(error).__name__} while the venue was asked")
+        finally:
+            if flight.wire is None and flight.error is None:
+                seconds = self._flight_seconds
+                flight.error = VenueTimeout(f"timeout: no answer within {seconds:g} s")
+            self._forget(call, flight)
+            flight.done.set()
 
     async def _read(self, request: httpx2.Request) -> Wire:
         response = await self._inner.handle_async_request(request)
-        body = await response.aread()
-        try:
-            doc = pydantic_core.from_json(body, allow_inf_nan=False)
-        except ValueError as error:
-            raise VenueChanged("changed: the answer is not JSON, or was cut short") from error
         return Wire(
-            doc,
+            response.extensions["doc"],
             fetched_at=response.extensions.get("read_at") or self._clock.now_ms(),
             read=self._clock.monotonic(),
-            size=len(body) + 256,
+            size=len(response.content) + 256,
         )
+
+    def _store(self, call: Call, wire: Wire) -> None:
+        # An answer larger than the whole cache is still an answer; it is only not kept.
+        if wire.size <= self._wires.maxsize:
+            self._wires[call.key] = wire
 
     def _forget(self, call: Call, flight: _Flight) -> None:
         if self._flights.get(call.key) is flight:

@@ -75,7 +75,9 @@ class Upstream:
         `deadline` is a monotonic time of the clock: retries and budget waits end there.
         Raises a `VenueError` when there is no answer.
         """
-        headers = _HEADERS if call.body is None else {**_HEADERS, "content-type": "application/json"}
+        headers = (
+            _HEADERS if call.body is None else {**_HEADERS, "content-type": "application/json"}
+        )
         request = httpx2.Request(
             call.method,
             call.url,

@@ -4,10 +4,15 @@ Venues refuse in many ways: a status, a page of HTML, an error inside HTTP 200. 
 one of our errors, once, so that every layer above sees the same few cases.
 """
 
+import math
 from collections.abc import Callable, Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
 
 import anyio
 import httpx2
+import pydantic_core
 
 from mmflow_mcp.clock import Clock
 from mmflow_mcp.errors import (
@@ -22,17 +27,27 @@ from mmflow_mcp.errors import (
     VenueTimeout,
 )
 from mmflow_mcp.upstream.health import HealthLedger
-from mmflow_mcp.upstream.wire import Call
+from mmflow_mcp.upstream.wire import ROOM, Call, time_left
 
 MAX_BYTES = 48 * 1024 * 1024
+# How replay answers what it does not hold (`replay` says the same).
+UNRECORDED_STATUS = 599
 UNRECORDED_HEADER = "x-mmflow-unrecorded"
 
 # What a venue says of its own errors: (status, first bytes of the body) -> error, or None.
 Refusal = Callable[[int, bytes], VenueError | None]
 
+# Pages in front of venues say so when it is the place that is refused (CloudFront does).
+_PLACE = (b"from your country", b"restricted location", b"your region", b"your jurisdiction")
+
 
 class JudgeTransport(httpx2.AsyncBaseTransport):
-    """Bounds one attempt in time and size, and judges its answer."""
+    """Bounds one attempt in time and size, and judges its answer.
+
+    An attempt ends a moment before the question's deadline, so that its failure is still known
+    above: an older copy can then stand in, and the breaker counts it. A good answer carries the
+    decoded document in `extensions["doc"]`. Sockets pass through.
+    """
 
     def __init__(
         self,
@@ -57,37 +72,63 @@ class JudgeTransport(httpx2.AsyncBaseTransport):
             return await self._inner.handle_async_request(request)
         venue = self._venues.get(request.url.host, request.url.host)
         started = self._clock.monotonic()
+        request.extensions.setdefault("sent_at", started)
         try:
-            response = await self._attempt(request)
+            response, body = await self._attempt(request)
+            spent = self._clock.monotonic() - started
+            answer = self._judged(request.url.host, response, body)
         except VenueError as error:
             self._health.failed(venue, error)
             raise
-        self._health.answered(venue, self._clock.monotonic() - started)
-        return response
+        self._health.answered(venue, spent)
+        return answer
 
-    async def _attempt(self, request: httpx2.Request) -> httpx2.Response:
+    async def _attempt(self, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
+        """The raw answer, read to its end within the time allowed."""
+        left = time_left(request, self._clock)
+        seconds = min(self._attempt_seconds, left - min(ROOM, left / 10))
         try:
-            with anyio.fail_after(self._attempt_seconds):
+            with anyio.fail_after(seconds):
                 response = await self._inner.handle_async_request(request)
-                body = await _read(response)
+                return response, await _read(response)
         except (TimeoutError, httpx2.TimeoutException):
-            msg = f"timeout: no answer within {self._attempt_seconds:g} s"
-            raise VenueTimeout(msg) from None
+            raise VenueTimeout(f"timeout: no answer within {_told(seconds)} s") from None
         except httpx2.DecodingError:
             raise VenueChanged("changed: the body could not be decompressed") from None
+        except httpx2.ProxyError:
+            raise VenueRefused("refused: the proxy made no connection") from None
         except httpx2.ConnectError:
             raise VenueRefused("refused: no connection could be made") from None
-        except httpx2.TransportError:
+        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError):
             raise VenueRefused("refused: the connection broke before the answer") from None
-        status = response.status_code
-        refusal = self._refusals.get(request.url.host)
-        said = refusal(status, body) if refusal else None
-        error = said or judge(status, response.headers, body)
+
+    def _judged(self, host: str, response: httpx2.Response, body: bytes) -> httpx2.Response:
+        status, headers = response.status_code, response.headers
+        error = (
+            _unrecorded(status, headers)
+            or self._refused(host, status, headers, body)
+            or judge(status, headers, body, now_ms=self._clock.now_ms())
+        )
         if error is not None:
             raise error
-        return httpx2.Response(
-            status, content=body, extensions={"read_at": response.extensions.get("read_at")}
-        )
+        kept = {"doc": _decoded(body), "read_at": response.extensions.get("read_at")}
+        return httpx2.Response(status, content=body, extensions=kept)
+
+    def _refused(
+        self, host: str, status: int, headers: Mapping[str, str], body: bytes
+    ) -> VenueError | None:
+        """The venue's own words; a Retry-After beside them counts where they name no time."""
+        refusal = self._refusals.get(host)
+        if refusal is None:
+            return None
+        try:
+            error = refusal(status, body)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            # A hook that expects another shape of error than the venue sent.
+            return VenueChanged("changed: an error in a shape that is not documented")
+        if isinstance(error, VenueRateLimited) and error.retry_after is None:
+            error.retry_after = retry_after(headers, self._clock.now_ms())
+        return error
 
     async def aclose(self) -> None:
         """Close what lies below."""
@@ -109,32 +150,86 @@ async def _read(response: httpx2.Response) -> bytes:
     return b"".join(parts)
 
 
-def judge(status: int, headers: Mapping[str, str], body: bytes) -> VenueError | None:
-    """What a status and a body mean when the venue has no words of its own for it."""
+def _decoded(body: bytes) -> Any:
+    try:
+        return pydantic_core.from_json(body, allow_inf_nan=False)
+    except ValueError:
+        raise VenueChanged("changed: the answer is not JSON, or was cut short") from None
+
+
+def _unrecorded(status: int, headers: Mapping[str, str]) -> VenueError | None:
     asked = headers.get(UNRECORDED_HEADER)
-    if asked is not None:
-        return Unrecorded(f"unrecorded: {asked}")
+    if status != UNRECORDED_STATUS or asked is None:
+        return None
+    return Unrecorded(f"unrecorded: {asked}")
+
+
+def judge(
+    status: int, headers: Mapping[str, str], body: bytes, *, now_ms: int | None = None
+) -> VenueError | None:
+    """What a status and a body mean when the venue has no words of its own for it.
+
+    `headers` are looked up in lower case. `now_ms` is what a Retry-After that is a date is
+    counted from where the answer has no Date of its own.
+    """
+    if unrecorded := _unrecorded(status, headers):
+        return unrecorded
+    pause = retry_after(headers, now_ms)
     if status in (418, 429):
-        return VenueRateLimited(status, retry_after=_seconds(headers.get("retry-after")))
-    if status == 451:
-        return VenueBlocked("geo: http 451, the venue does not serve this location")
-    html = body.lstrip()[:1] == b"<"
-    if status == 403:
-        return VenueBlocked("blocked: http 403" + (", a page instead of data" if html else ""))
-    if status >= 500:
-        return VenueHttp(status)
-    if status >= 400:
-        return VenueRejected(f"http {status}: the venue rejected the request")
+        return VenueRateLimited(status, retry_after=pause)
+    if status == 503 and pause is not None:
+        # It names its pause, so it is left alone that long like any limit.
+        return VenueRateLimited(status, "the venue asks to come back later", retry_after=pause)
+    if 400 <= status < 500:
+        return _refusal(status, body)
     if status != 200:
         return VenueHttp(status)
-    if html:
-        return VenueChanged("changed: a page of HTML came instead of JSON")
-    return None
+    return VenueChanged("changed: a page of HTML came instead of JSON") if _page(body) else None
 
 
-def _seconds(text: str | None) -> float | None:
-    """Retry-After as seconds; the date form is rare at venues and read as unknown."""
+def _refusal(status: int, body: bytes) -> VenueError:
+    if status == 407:
+        return VenueRefused("refused: the proxy wants credentials")
+    said = body[:8192].lower()
+    if status == 451 or (status == 403 and any(words in said for words in _PLACE)):
+        return VenueBlocked(f"geo: http {status}, the venue does not serve this location")
+    if status == 403:
+        return VenueBlocked("blocked: http 403" + ", a page instead of data" * _page(body))
+    return VenueRejected(f"http {status}: the venue rejected the request")
+
+
+def _page(body: bytes) -> bool:
+    return body.lstrip()[:1] == b"<"
+
+
+def retry_after(headers: Mapping[str, str], now_ms: int | None = None) -> float | None:
+    """Seconds that a Retry-After header asks for, as a number or as a date; None without one.
+
+    A date is counted from the answer's own Date, which the same clock wrote, else from `now_ms`.
+    """
+    text = headers.get("retry-after", "").strip()
     try:
-        return max(0.0, float(text)) if text else None
+        seconds = float(text)
     except ValueError:
+        return _until(text, headers.get("date", ""), now_ms)
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _until(text: str, date: str, now_ms: int | None) -> float | None:
+    until, said = _epoch(text), _epoch(date)
+    now = said if said is not None or now_ms is None else now_ms / 1000
+    return None if until is None or now is None else max(0.0, until - now)
+
+
+def _epoch(text: str) -> float | None:
+    """An HTTP date as epoch seconds; without a zone it is UTC. None where it is no date."""
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def _told(seconds: float) -> str:
+    """Seconds as a sentence says them."""
+    return f"{seconds:.1g}" if seconds < 1 else f"{round(seconds, 1):g}"

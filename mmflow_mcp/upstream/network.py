@@ -1,6 +1,5 @@
-"""The live network, opened when it is first needed."""
+"""The live network, opened when it is first needed, and simulated venues that run elsewhere."""
 
-import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -8,12 +7,15 @@ import anyio
 import anyio.to_thread
 import httpx2
 
+# Answers are fresh for 5 s, so a connection must idle longer than that to serve the next one.
+KEEP_IDLE = 50.0
+
 
 class NetworkTransport(httpx2.AsyncBaseTransport):
     """Connections to real venues.
 
     The TLS context costs some 50 ms to make, so it is made once, off the event loop, at the
-    first request.
+    first request. It is httpx2's: the system's own certificates on every platform.
     """
 
     def __init__(self, *, user_agent: str, proxy: str | None = None) -> None:
@@ -31,11 +33,12 @@ class NetworkTransport(httpx2.AsyncBaseTransport):
     async def _open(self) -> httpx2.AsyncHTTPTransport:
         async with self._opening:
             if self._transport is None:
-                context = await anyio.to_thread.run_sync(ssl.create_default_context)
+                context = await anyio.to_thread.run_sync(httpx2.create_ssl_context)
+                limits = httpx2.Limits(
+                    max_connections=100, max_keepalive_connections=40, keepalive_expiry=KEEP_IDLE
+                )
                 self._transport = httpx2.AsyncHTTPTransport(
-                    verify=context,
-                    proxy=self._proxy,
-                    limits=httpx2.Limits(max_connections=100, max_keepalive_connections=40),
+                    verify=context, proxy=self._proxy, limits=limits
                 )
             return self._transport
 
@@ -50,20 +53,21 @@ class RemoteSimTransport(httpx2.AsyncBaseTransport):
 
     def __init__(self, base: str) -> None:
         parts = urlsplit(base)
-        self._scheme = parts.scheme or "http"
+        self._secure = parts.scheme == "https"
         self._host = parts.hostname or "127.0.0.1"
         self._port = parts.port
         self._prefix = parts.path.rstrip("/")
+        self._netloc = parts.netloc.rpartition("@")[2]
         self._inner = httpx2.AsyncHTTPTransport(
             verify=False, limits=httpx2.Limits(max_connections=100, max_keepalive_connections=100)
         )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Rewrite the address and send."""
-        socket = request.url.scheme in ("ws", "wss")
+        kind = "ws" if request.url.scheme in ("ws", "wss") else "http"
         raw_path = f"{self._prefix}/{request.url.host}".encode() + request.url.raw_path
         changed: dict[str, Any] = {
-            "scheme": "ws" if socket else self._scheme,
+            "scheme": kind + "s" * self._secure,
             "host": self._host,
             "port": self._port,
             "raw_path": raw_path,
@@ -75,7 +79,7 @@ class RemoteSimTransport(httpx2.AsyncBaseTransport):
             stream=request.stream,
             extensions=request.extensions,
         )
-        moved.headers["host"] = f"{self._host}:{self._port}" if self._port else self._host
+        moved.headers["host"] = self._netloc
         return await self._inner.handle_async_request(moved)
 
     async def aclose(self) -> None:

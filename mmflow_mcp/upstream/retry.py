@@ -13,6 +13,7 @@ import httpx2
 
 from mmflow_mcp.clock import Clock
 from mmflow_mcp.errors import VenueError, VenueRateLimited, VenueTimeout
+from mmflow_mcp.upstream.wire import ROOM, time_left
 
 ATTEMPTS = 3
 FIRST_PAUSE = 0.1
@@ -36,27 +37,27 @@ class RetryTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Ask until it answers, the failure is final, or the time is used up."""
-        deadline = request.extensions.get("deadline")
-        for attempt in range(1, ATTEMPTS + 1):
+        attempt = 1
+        while True:
             try:
                 return await self._inner.handle_async_request(request)
             except VenueError as error:
                 pause = self._pause(error, attempt)
-                left = None if deadline is None else deadline - self._clock.monotonic()
-                if pause is None or (left is not None and pause >= left):
+                if pause is None or pause + ROOM > time_left(request, self._clock):
                     raise
             await self._sleep(pause)
-        msg = "the loop above returns or raises"
-        raise AssertionError(msg)
+            attempt += 1
 
     def _pause(self, error: VenueError, attempt: int) -> float | None:
         """Seconds to wait before the next attempt, or None when there is none."""
         if attempt == ATTEMPTS or not error.retryable or isinstance(error, VenueTimeout):
             return None
-        if isinstance(error, VenueRateLimited):
-            # Without Retry-After a venue's limit is best left alone: the breaker pauses it.
-            return error.retry_after
-        return float(FIRST_PAUSE * 2 ** (attempt - 1) * (1 + self._jitter()))
+        pause = float(FIRST_PAUSE * 2 ** (attempt - 1) * (1 + self._jitter()))
+        if not isinstance(error, VenueRateLimited):
+            return pause
+        # Without Retry-After a venue's limit is best left alone: the breaker pauses it. With it,
+        # the jitter comes on top, so that those who were told the same do not return together.
+        return None if error.retry_after is None else error.retry_after + pause
 
     async def aclose(self) -> None:
         """Close what lies below."""

@@ -4,18 +4,26 @@ A `Call` says what is asked and how old an answer may be; a `Wire` is an answer 
 with what was parsed from it kept beside it.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import pydantic_core
+
+from mmflow_mcp.clock import Clock
+
+if TYPE_CHECKING:
+    import httpx2
 
 T = TypeVar("T")
 
 DAY = 86_400.0
 HOUR = 3_600.0
 WEEK = 7 * DAY
+# Seconds that an attempt needs before the deadline to be worth beginning after a pause.
+ROOM = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +58,8 @@ class Call:
 
     @property
     def host(self) -> str:
-        """The host that is asked."""
-        return urlsplit(self.url).netloc
+        """The host that is asked, without a port: as meters and hooks name it."""
+        return urlsplit(self.url).hostname or ""
 
 
 def get(
@@ -70,7 +78,7 @@ def get(
         full,
         fresh=fresh,
         weight=weight,
-        label=label or url.rsplit("/", 1)[-1],
+        label=label or urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1],
         reference=reference,
         keep=WEEK if reference else 0.0,
         optional=optional,
@@ -113,6 +121,15 @@ class Wire:
         result = parse(self, *more)
         self._parsed[parse] = (more, result)
         return result
+
+
+def time_left(request: "httpx2.Request", clock: Clock) -> float:
+    """Seconds until the request's deadline (a monotonic time of the clock); infinite without one.
+
+    Asked anew each time: who joins a flight later may move its deadline on.
+    """
+    deadline: float | None = request.extensions.get("deadline")
+    return math.inf if deadline is None else deadline - clock.monotonic()
 
 
 # What an optional call gives when it failed.

@@ -67,6 +67,11 @@ def capabilities(venue: Venue) -> dict[str, bool]:
     return flags
 
 
+def listed() -> list[Venue]:
+    """The venues of the catalogue: everything but mere data sources."""
+    return [venue for venue in roll().values() if venue.kind != "data"]
+
+
 def catalogue(venues: Iterable[Venue] | None = None) -> list[dict[str, Any]]:
     """The venues as the specification lists them; derived, so that it cannot lie."""
     return [
@@ -78,5 +83,5 @@ def catalogue(venues: Iterable[Venue] | None = None) -> list[dict[str, Any]]:
             "capabilities": capabilities(venue),
             "dataSource": venue.data_source,
         }
-        for venue in (roll().values() if venues is None else venues)
+        for venue in (listed() if venues is None else venues)
     ]

@@ -1,7 +1,8 @@
 """What a capability method is handed: one venue's side of one question."""
 
+import math
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
@@ -12,16 +13,18 @@ from mmflow_mcp.upstream.wire import NOTHING, Call, Wire
 Row = TypeVar("Row")
 
 
-class Miss(Exception):  # noqa: N818 - a signal to the fan-out, not an error
-    """The cache has not all of it; raised only while asking the cache alone."""
+class Miss(Exception):
+    """The cache has not all of it: a signal to the fan-out, raised only while asking it alone."""
 
 
 class Ask:
     """Asks one venue for one question, and keeps what its answer's `meta` will say.
 
     `coins`: the canonical coins asked for, in order; None = the venue's whole universe.
-    `shortfalls`: why this venue's answer is less than was asked. `narrowed`: how its universe was
-    cut when no coins were given. `universe`: what it has, by coin.
+    `options`: what else the question says, such as a period. `shortfalls`: why this venue's answer
+    is less than was asked. `narrowed`: how its universe was cut when no coins were given.
+    `universe`: what it has, by coin. `until`: how long all that was used stays fresh (monotonic);
+    0 once something could not be had, which may heal at any time.
     """
 
     __slots__ = (
@@ -32,10 +35,12 @@ class Ask:
         "_upstream",
         "coins",
         "narrowed",
+        "options",
         "shortfalls",
         "stale",
         "universe",
         "unreadable",
+        "until",
         "venue",
     )
 
@@ -47,8 +52,10 @@ class Ask:
         coins: tuple[str, ...] | None,
         deadline: float,
         cached_only: bool = False,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self.venue = venue
+        self.options = options or {}
         self.coins = coins
         self._upstream = upstream
         self._deadline = deadline
@@ -60,6 +67,7 @@ class Ask:
         self.universe: Mapping[str, object] = {}
         self.narrowed: str | None = None
         self.unreadable: set[str] = set()
+        self.until = math.inf
 
     async def get(self, call: Call) -> Wire:
         """The answer to one call. Raises a `VenueError` when there is none."""
@@ -109,15 +117,23 @@ class Ask:
             return wire
         if self._cached_only:
             raise Miss
-        wire, stale = await self._upstream.fetch(call, self._deadline)
+        try:
+            wire, stale = await self._upstream.fetch(call, self._deadline)
+        except VenueError:
+            self.until = 0.0
+            raise
         if stale is not None:
+            self.until = 0.0
             age = round((self._upstream.clock.monotonic() - wire.read) * 1000)
-            self.stale = (f"{stale} ({call.label}: an older copy was used)", age)
+            # One note speaks for all: the oldest copy.
+            if self.stale is None or age > self.stale[1]:
+                self.stale = (f"{stale} ({call.label}: an older copy was used)", age)
         return wire
 
     def _used(self, call: Call, wire: Wire) -> Wire:
         used = self._references if call.reference else self._snapshots
         used[call.label] = min(wire.fetched_at, used.get(call.label, wire.fetched_at))
+        self.until = min(self.until, wire.read + call.fresh)
         return wire
 
     @property

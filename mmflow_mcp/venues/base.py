@@ -34,7 +34,8 @@ def capability_method(capability: type) -> str:
 class Venue:
     """One venue or data source. Stateless: a subclass declares, its methods ask and parse.
 
-    `kind`: cex, dex, prediction or tradfi. `status`: live, planned or closed.
+    `kind`: cex, dex, prediction, tradfi, or data for a source that is no venue and stands in no
+    catalogue (ETF tables, exchange rates). `status`: live, planned or closed.
     `closed_on`: the date of the closure, where the venue has closed.
     `meters`: what it publishes of its rate limits. `default_coins`: the universe answered when no
     coin is named and the venue cannot bring its whole one. `notes`: what a reader of its numbers
@@ -55,14 +56,21 @@ class Venue:
     notes: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
-        """Refuse a public async method that is no capability, or that differs in signature."""
+        """Refuse a public async method that is no capability, or that differs in signature.
+
+        What a class inherits counts as its own.
+        """
         super().__init_subclass__()
-        for name, member in vars(cls).items():
-            if name.startswith("_") or not inspect.iscoroutinefunction(member):
-                continue
+        for name, member in inspect.getmembers(cls):
             declared = CAPABILITY_METHODS.get(name)
             if declared is None:
-                msg = f"{cls.__name__}.{name} is no capability; fits: {sorted(CAPABILITY_METHODS)}"
+                if inspect.iscoroutinefunction(member) and not name.startswith("_"):
+                    fits = sorted(CAPABILITY_METHODS)
+                    msg = f"{cls.__name__}.{name} is no capability; fits: {fits}"
+                    raise TypeError(msg)
+                continue
+            if not inspect.iscoroutinefunction(member):
+                msg = f"{cls.__name__}.{name} must be an async method"
                 raise TypeError(msg)
             if list(inspect.signature(member).parameters) != list(declared.parameters):
                 msg = f"{cls.__name__}.{name} must have the signature {declared}"

@@ -1,15 +1,17 @@
 """Bybit v5: USDT, USDC and inverse perpetuals, in bulk by category.
 
-https://bybit-exchange.github.io/docs/v5/market/tickers
+https://bybit-exchange.github.io/docs/v5/intro
 
-Open interest is published both ways: `openInterest` counts longs and shorts, `singleOpenInterest`
-(since 2026-06) each contract once. On inverse contracts quantity and value swap roles.
+One answer of tickers a category carries open interest and funding; the lists of contracts, which
+change by the day, tell coins from stocks.
 """
 
 import re
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import cache
 
 from mmflow_mcp.errors import (
+    Unrecorded,
     VenueBlocked,
     VenueError,
     VenueHttp,
@@ -21,39 +23,42 @@ from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
-from mmflow_mcp.venues.coins import KNOWN_COINS, canonical
-from mmflow_mcp.venues.contracts import (
-    Contract,
-    OpenPart,
-    funding_row,
-    main_perpetuals,
-    sum_open_interest,
-)
-from mmflow_mcp.venues.fields import (
-    amount,
-    each,
-    member,
-    ms,
-    number,
-    number_or_none,
-    positive,
-    positive_or_none,
-    rate,
+from mmflow_mcp.venues.bybit_tickers import (
+    Book,
+    Books,
+    carrier_of,
+    contracts_of,
+    guess_contract,
+    next_cursor,
+    parse_funding,
+    parse_markets,
+    parse_open_interest,
 )
 
 HOST = "api.bybit.com"
 API = f"https://{HOST}/v5/market"
-TICKERS = {c: get(f"{API}/tickers", {"category": c}, fresh=5) for c in ("linear", "inverse")}
+LINEAR, INVERSE = CATEGORIES = ("linear", "inverse")
+MAX_PAGES = 20
+# So many symbols are named one by one in a reason.
+FEW = 6
 
 
+@cache
+def tickers(category: str, symbol: str = "", *, optional: bool = False) -> Call:
+    """All tickers of a category, or that of one contract."""
+    params: dict[str, str | int] = {"category": category}
+    if symbol:
+        params["symbol"] = symbol
+    return get(f"{API}/tickers", params, fresh=5, optional=optional)
+
+
+@cache
 def instruments(category: str, cursor: str = "", *, required: bool = False) -> Call:
     """The list of contracts of a category; it changes by the day."""
     params: dict[str, str | int] = {"category": category, "limit": 1000}
     if cursor:
         params["cursor"] = cursor
-    return get(
-        f"{API}/instruments-info", params, fresh=DAY, reference=True, optional=not required
-    )
+    return get(f"{API}/instruments-info", params, fresh=DAY, reference=True, optional=not required)
 
 
 class Bybit(Venue):
@@ -72,234 +77,156 @@ class Bybit(Venue):
 
     def refusal(self, status: int, body: bytes) -> VenueError | None:
         """Errors come with HTTP 200 and a retCode; 403 is a region or a pause of ten minutes."""
-        if status == 403 and b"too frequent" in body:
-            return VenueRateLimited(403, "access too frequent", retry_after=600)
-        if status != 200:
-            return None
-        code = _RET_CODE.match(body.lstrip()[:40])
-        return None if code is None or code[1] == b"0" else _refused(int(code[1]))
+        if status == 403:
+            return _forbidden(body)
+        code = _RET_CODE.match(body[:60]) if status == 200 else None
+        return None if code is None or not int(code[1]) else _refused(int(code[1]))
 
     async def open_interest(self, ask: Ask) -> list[OpenInterestRow]:
         """Linear and inverse perpetuals of each coin, summed; one request a category."""
-        linear, inverse, *first = await ask.all(
-            TICKERS["linear"],
-            TICKERS["inverse"],
-            instruments("linear"),
-            instruments("inverse"),
-        )
-        lists = await _all_pages(ask, "linear", first[0]), await _all_pages(ask, "inverse", first[1])
-        rows, silent, bad = linear.parsed(parse_open_interest, inverse, *lists)
-        ask.unread(bad)
-        for coin in ask.wants(silent):
-            ask.short(f"changed: no ticker for {', '.join(silent[coin])}", coin=coin)
+        books = await _ask_books(ask, CATEGORIES)
+        rows, silent, bad = carrier_of(books).parsed(parse_open_interest, books)
+        _note_gaps(ask, books, rows, silent, "open interest", bad)
         return ask.pick(rows)
 
     async def funding(self, ask: Ask) -> list[FundingRow]:
-        """The running rate of each coin's main perpetual."""
-        rows = await _funding(ask, "linear")
-        if ask.coins is None or any(coin not in rows for coin in ask.coins):
-            # Only what has no linear perpetual is spoken for by an inverse one.
-            rows = {**await _funding(ask, "inverse"), **rows}
+        """The running rate of each coin's main perpetual; inverse only where there is no other."""
+        books = await _ask_books(ask, CATEGORIES if ask.coins is None else (LINEAR,))
+        rows, silent, bad = carrier_of(books).parsed(parse_funding, books)
+        if any(coin not in rows for coin in ask.coins or ()):
+            books += await _ask_inverse(ask)
+            rows, silent, bad = carrier_of(books).parsed(parse_funding, books)
+        _note_gaps(ask, books, rows, silent, "funding rate", bad)
         return ask.pick(rows)
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every trading contract of both categories."""
         rows: list[MarketRow] = []
-        calls = [instruments(category, required=True) for category in TICKERS]
-        for category, wire in zip(TICKERS, await ask.all(*calls), strict=True):
-            for page in await _all_pages(ask, category, wire):
-                rows += page.parsed(parse_markets)
+        calls = [instruments(category, required=True) for category in CATEGORIES]
+        for category, wire in zip(CATEGORIES, await ask.all(*calls), strict=True):
+            pages = await _all_pages(ask, category, wire)
+            if not pages:
+                ask.short(f"missing: the rest of the list of {category} contracts")
+            for page in pages or (wire,):
+                found, bad = page.parsed(parse_markets)
+                ask.unread(bad)
+                rows += found
         return rows
 
 
-async def _funding(ask: Ask, category: str) -> dict[str, FundingRow]:
-    tickers, listed = await ask.all(TICKERS[category], instruments(category))
-    pages = await _all_pages(ask, category, listed)
-    rows, bad = tickers.parsed(parse_funding, category, pages)
-    ask.unread(bad)
-    return rows
+async def _ask_books(ask: Ask, categories: Sequence[str]) -> Books:
+    """Tickers and lists of some categories; if the first one's tickers are refused, one by one."""
+    main, *others = categories
+    lists = [instruments(category) for category in categories]
+    bulk = [tickers(main), *(tickers(category, optional=True) for category in others)]
+    try:
+        wires = await ask.all(*bulk, *lists)
+    except (Unrecorded, VenueRejected) as refusal:
+        if ask.coins is None:
+            raise
+        return await _ask_singly(ask, ask.coins, categories, refusal)
+    books: Books = ()
+    for i, category in enumerate(categories):
+        pages = await _all_pages(ask, category, wires[len(bulk) + i])
+        books += (Book(category, tuple(filter(None, wires[i : i + 1])), pages),)
+    return books
+
+
+async def _ask_inverse(ask: Ask) -> Books:
+    """The inverse contracts, for coins that have no linear one; their failure is only noted."""
+    try:
+        return await _ask_books(ask, (INVERSE,))
+    except VenueError as error:
+        ask.short(f"{error.reason} (tickers, inverse)")
+        return (Book(INVERSE, (), ()),)
+
+
+async def _ask_singly(
+    ask: Ask, coins: Sequence[str], categories: Sequence[str], refusal: VenueError
+) -> Books:
+    """The tickers of the coins asked for, one by one. Raises the refusal when there is none."""
+    first = await ask.all(*map(instruments, categories))
+    wanted: list[tuple[str, str]] = []
+    pages = {}
+    for category, wire in zip(categories, first, strict=True):
+        pages[category] = await _all_pages(ask, category, wire)
+        listed = contracts_of(Book(category, (), pages[category]))
+        for coin in coins:
+            if listed is not None:
+                wanted += [(category, c.symbol) for c in listed.values() if c.coin == coin]
+            elif guess_contract(usual := f"{coin}{_USUAL[category]}", category):
+                wanted.append((category, usual))
+    wires = await ask.all(*(tickers(*one, optional=True) for one in wanted))
+    if not any(wires) and (wanted or not all(pages.values())):
+        raise refusal
+    return tuple(
+        Book(
+            category,
+            tuple(w for (c, _), w in zip(wanted, wires, strict=True) if w and c == category),
+            pages[category],
+        )
+        for category in categories
+    )
+
+
+_USUAL = {LINEAR: "USDT", INVERSE: "USD"}
 
 
 async def _all_pages(ask: Ask, category: str, first: Wire) -> tuple[Wire, ...]:
-    """The list of contracts with every page that follows; () when it could not be had."""
-    if not first:
-        return ()
-    pages = [first]
-    while cursor := member(pages[-1].doc, "result").get("nextPageCursor"):
-        page = await ask.get(instruments(category, cursor, required=True))
-        if page in pages:
-            break
+    """The list of contracts with every page that follows; () when not all of it could be had.
+
+    Half a list would make contracts of its other half look unlisted.
+    """
+    pages: list[Wire] = []
+    page = first
+    while page and page not in pages and len(pages) < MAX_PAGES:
         pages.append(page)
-    return tuple(pages)
+        cursor = next_cursor(page)
+        if not cursor:
+            return tuple(pages)
+        (page,) = await ask.all(instruments(category, cursor))
+    return ()
 
 
-_RET_CODE = re.compile(rb'^\{"retCode":(-?\d+)')
+def _note_gaps(
+    ask: Ask,
+    books: Books,
+    rows: Mapping[str, object],
+    silent: Mapping[str, Sequence[str]],
+    what: str,
+    bad: int,
+) -> None:
+    """Say which contracts gave nothing, by name while they are few, and what is not known."""
+    ask.unread(bad)
+    coins = ask.wants(silent)
+    symbols = [symbol for coin in coins for symbol in silent[coin]]
+    named = ", ".join(symbols) if len(symbols) <= FEW else f"{len(symbols)} listed contracts"
+    for coin in coins:
+        ask.short(f"missing: no {what} of {named}", coin=coin)
+    if all(book.pages for book in books):
+        return
+    for coin in ask.coins or ():
+        if coin not in rows and coin not in silent:
+            # Without every list nobody knows whether the venue has it.
+            ask.short(f"missing: no {what} of {coin} without the list of contracts", coin=coin)
+
+
+_RET_CODE = re.compile(rb'\s*\{\s*"retCode"\s*:\s*(-?\d+)')
+
+
+def _forbidden(body: bytes) -> VenueError | None:
+    if b"too frequent" in body:
+        return VenueRateLimited(403, "access too frequent", retry_after=600)
+    if b"from your country" in body:
+        return VenueBlocked("geo: http 403, the venue does not serve this location")
+    return None
 
 
 def _refused(code: int) -> VenueError:
     if code in (10009, 10024):
         return VenueBlocked(f"geo: retCode {code}, the venue does not serve this region")
-    if code == 10006:
-        return VenueRateLimited(200, "retCode 10006, too many visits")
+    if code in (10006, 10018):
+        return VenueRateLimited(200, f"retCode {code}, too many visits")
     if code in (10000, 10016):
         return VenueHttp(500, f"retCode {code}, the venue had an error of its own")
     return VenueRejected(f"rejected: retCode {code}")
-
-
-def parse_contracts(first: Wire, more: tuple[Wire, ...]) -> dict[str, Contract]:
-    """Live crypto perpetuals by symbol. Stocks, metals and FX share the category."""
-
-    def read(row: dict[str, Any]) -> Contract | None:
-        if not row["contractType"].endswith("Perpetual") or row["status"] != "Trading":
-            return None
-        if row.get("symbolType", "") not in ("", "innovation") or row.get("isPreListing"):
-            return None
-        coin, multiplier = canonical(row["baseCoin"])
-        margin = "inverse" if row["contractType"].startswith("Inverse") else "linear"
-        return Contract(row["symbol"], coin, multiplier, row["quoteCoin"], margin)
-
-    contracts = {}
-    for page in (first, *more):
-        found, _ = each(member(page.doc, "result", "list"), read)
-        contracts.update({c.symbol: c for c in found})
-    return contracts
-
-
-_SYMBOL = {
-    "linear": re.compile(r"^([A-Z0-9]+?)(USDT|PERP)$"),
-    "inverse": re.compile(r"^([A-Z0-9]+?)(USD)$"),
-}
-
-
-def guess_contract(symbol: str, category: str) -> Contract | None:
-    """A contract from its symbol alone, for known coins only: while the list cannot be had."""
-    parts = _SYMBOL[category].match(symbol)
-    if not parts:
-        return None
-    coin, multiplier = canonical(parts[1])
-    quote = {"PERP": "USDC"}.get(parts[2], parts[2])
-    return Contract(symbol, coin, multiplier, quote, category) if coin in KNOWN_COINS else None
-
-
-def live_tickers(
-    tickers: Wire, category: str, pages: tuple[Wire, ...]
-) -> tuple[dict[str, Contract] | None, list[tuple[Contract, dict[str, Any]]], int]:
-    """The contracts listed (None: unknown), and each perpetual's ticker with its contract."""
-    contracts = pages[0].parsed(parse_contracts, pages[1:]) if pages else None
-
-    def read(row: dict[str, Any]) -> tuple[Contract, dict[str, Any]] | None:
-        symbol = row["symbol"]
-        if contracts is None:
-            contract = guess_contract(symbol, category)
-        else:
-            contract = contracts.get(symbol)
-        # A pre-market phase has no real funding and no open interest.
-        if contract is None or row.get("curPreListingPhase"):
-            return None
-        return contract, row
-
-    pairs, bad = each(member(tickers.doc, "result", "list"), read)
-    return contracts, list({c.symbol: (c, row) for c, row in pairs}.values()), bad
-
-
-def parse_open_interest(
-    linear: Wire,
-    inverse: Wire,
-    linear_pages: tuple[Wire, ...],
-    inverse_pages: tuple[Wire, ...],
-) -> tuple[dict[str, OpenInterestRow], dict[str, list[str]], int]:
-    """Rows by coin, the listed symbols without a readable ticker by coin, and the bad rows."""
-    parts: list[OpenPart] = []
-    silent: dict[str, list[str]] = {}
-    bad = 0
-    for category, wire, pages in (
-        ("linear", linear, linear_pages),
-        ("inverse", inverse, inverse_pages),
-    ):
-        contracts, pairs, unread = live_tickers(wire, category, pages)
-        found, missed = each(pairs, lambda pair: open_part(*pair))
-        parts += found
-        bad += unread + missed
-        have = {part.symbol for part in found}
-        for symbol, contract in (contracts or {}).items():
-            if symbol not in have:
-                silent.setdefault(contract.coin, []).append(symbol)
-    oldest = min(linear.fetched_at, inverse.fetched_at)
-    return sum_open_interest("bybit", parts, oldest, missing=silent), silent, bad
-
-
-def open_part(contract: Contract, row: dict[str, Any]) -> OpenPart:
-    """One contract's open interest, one-sided.
-
-    The one-sided pair is taken where it exists, else the two-sided one is halved. `value` is USD
-    on linear and coins on inverse contracts; the quantity the other way round.
-    """
-    quantity = number_or_none(row.get("singleOpenInterest"))
-    value = number_or_none(row.get("singleOpenInterestValue"))
-    if quantity is None or value is None:
-        quantity = number(row["openInterest"]) / 2
-        value = number(row["openInterestValue"]) / 2
-    if contract.margin == "inverse":
-        quantity, value = value, quantity
-    return OpenPart(
-        contract.coin,
-        contract.symbol,
-        usd=amount(value),
-        coins=amount(quantity) * contract.multiplier,
-    )
-
-
-def parse_funding(
-    tickers: Wire, category: str, pages: tuple[Wire, ...]
-) -> tuple[dict[str, FundingRow], int]:
-    """fundingRate is charged at nextFundingTime; the period is the symbol's own, in hours."""
-    minutes = _listed_minutes(pages)
-
-    def read(pair: tuple[Contract, dict[str, Any]]) -> tuple[Contract, FundingRow]:
-        contract, row = pair
-        hours = positive_or_none(row.get("fundingIntervalHour"))
-        if hours is None:
-            hours = positive(minutes.get(contract.symbol)) / 60
-        made = funding_row(
-            "bybit",
-            contract,
-            rate(row["fundingRate"]),
-            hours,
-            tickers.fetched_at,
-            mark=positive(row["markPrice"]),
-            next_ms=ms(row.get("nextFundingTime")),
-        )
-        return contract, made
-
-    _, pairs, unread = live_tickers(tickers, category, pages)
-    rows, bad = each(pairs, read)
-    return main_perpetuals(rows), bad + unread
-
-
-def _listed_minutes(pages: tuple[Wire, ...]) -> dict[str, Any]:
-    """fundingInterval of the list of contracts: minutes, for tickers that lack the hours."""
-    return {
-        row["symbol"]: row.get("fundingInterval")
-        for page in pages
-        for row in member(page.doc, "result", "list")
-    }
-
-
-def parse_markets(wire: Wire) -> list[MarketRow]:
-    """One page of the list of contracts."""
-
-    def read(row: dict[str, Any]) -> MarketRow | None:
-        if row["status"] != "Trading":
-            return None
-        crypto = row.get("symbolType", "") in ("", "innovation")
-        kind = "perp" if row["contractType"].endswith("Perpetual") else "future"
-        return MarketRow(
-            "bybit",
-            row["symbol"],
-            canonical(row["baseCoin"])[0] if crypto else None,
-            kind,
-            f"{row['symbol']} {row['contractType']} ({row['settleCoin']})",
-        )
-
-    rows, _ = each(member(wire.doc, "result", "list"), read)
-    return rows

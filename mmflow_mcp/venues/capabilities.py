@@ -7,6 +7,9 @@ A venue has a capability exactly when its class implements the method; the catal
 from typing import Protocol, runtime_checkable
 
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow, OptionChain
+from mmflow_mcp.rows.onchain import EtfTable, TreasuryTable, Valuation
+from mmflow_mcp.rows.positions import LiquidationPrint, PositioningRow
+from mmflow_mcp.rows.spot import FxRate, SpotRow, TradePrint
 from mmflow_mcp.venues.ask import Ask
 
 
@@ -46,10 +49,90 @@ class Markets(Protocol):
         ...
 
 
+@runtime_checkable
+class Spot(Protocol):
+    """Spot tickers of coins in their main dollar market (won where the venue has only won)."""
+
+    async def spot(self, ask: Ask) -> list[SpotRow]:
+        """Rows for `ask.coins`."""
+        ...
+
+
+@runtime_checkable
+class Trades(Protocol):
+    """Recent public trades of one spot coin."""
+
+    async def trades(self, ask: Ask) -> list[TradePrint]:
+        """Prints of `ask.coins[0]` back to `ask.options["since_ms"]`, newest first."""
+        ...
+
+
+@runtime_checkable
+class Positioning(Protocol):
+    """Long and short shares of the holders of perpetuals."""
+
+    async def positioning(self, ask: Ask) -> list[PositioningRow]:
+        """Rows for `ask.coins` at `ask.options["period"]` (15m, 1h or 4h)."""
+        ...
+
+
+@runtime_checkable
+class Liquidations(Protocol):
+    """Liquidations that the venue's REST interface still reports."""
+
+    async def liquidations(self, ask: Ask) -> list[LiquidationPrint]:
+        """Records of `ask.coins` of the last 24 hours, as far back as the venue goes."""
+        ...
+
+
+@runtime_checkable
+class EtfFlows(Protocol):
+    """Daily net flows of spot ETFs; `ask.options["asset"]` is bitcoin or ethereum."""
+
+    async def etf_flows(self, ask: Ask) -> list[EtfTable]:
+        """One table."""
+        ...
+
+
+@runtime_checkable
+class Treasuries(Protocol):
+    """Coins held by public companies; `ask.options["asset"]` is bitcoin or ethereum."""
+
+    async def treasuries(self, ask: Ask) -> list[TreasuryTable]:
+        """One table."""
+        ...
+
+
+@runtime_checkable
+class OnchainValuation(Protocol):
+    """On-chain valuation of bitcoin."""
+
+    async def valuation(self, ask: Ask) -> list[Valuation]:
+        """One set of figures."""
+        ...
+
+
+@runtime_checkable
+class FxRates(Protocol):
+    """Daily exchange rates; `ask.options["pair"]` is for example USDKRW."""
+
+    async def fx_rate(self, ask: Ask) -> list[FxRate]:
+        """One rate."""
+        ...
+
+
 # Catalogue name -> capability.
 CAPABILITIES: dict[str, type] = {
     "oi": OpenInterest,
     "funding": Funding,
+    "spot": Spot,
+    "liquidations": Liquidations,
     "options": OptionChains,
+    "positioning": Positioning,
+    "trades": Trades,
+    "etfFlows": EtfFlows,
+    "treasuries": Treasuries,
+    "valuation": OnchainValuation,
+    "fx": FxRates,
     "markets": Markets,
 }

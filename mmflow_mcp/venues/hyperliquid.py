@@ -7,7 +7,7 @@ builder-deployed exchanges (HIP-3) hold mostly stocks and metals under coins' ti
 not asked.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmflow_mcp.clock import HOUR_MS
@@ -45,10 +45,7 @@ class Hyperliquid(Venue):
     meters = (Meter((HOST,), 1200, 60),)
     data_source = "Hyperliquid public info endpoint"
     docs = "https://hyperliquid.gitbook.io/hyperliquid-docs"
-    notes = (
-        "Open interest as the venue publishes it, taken as one-sided; some hold that it adds"
-        " longs and shorts.",
-    )
+    notes = ("Open interest as published, taken as one-sided; some hold that it adds both sides.",)
 
     def refusal(self, status: int, body: bytes) -> VenueError | None:
         """A malformed request is 422 with a sentence; an unknown market may answer null."""
@@ -62,20 +59,28 @@ class Hyperliquid(Venue):
         """Open interest of every core perpetual, one request."""
         wire = await ask.get(CONTEXTS)
         rows, bad = wire.parsed(parse_open_interest)
-        ask.unread(bad)
+        _note_gaps(ask, wire, rows, bad, "open interest")
         return ask.pick(rows)
 
     async def funding(self, ask: Ask) -> list[FundingRow]:
         """The hourly rate of every core perpetual, one request."""
         wire = await ask.get(CONTEXTS)
         rows, bad = wire.parsed(parse_funding)
-        ask.unread(bad)
+        _note_gaps(ask, wire, rows, bad, "funding rate")
         return ask.pick(rows)
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every core perpetual that is not delisted."""
         wire = await ask.get(CONTEXTS)
         return wire.parsed(parse_markets)
+
+
+def _note_gaps(ask: Ask, wire: Wire, rows: Mapping[str, object], bad: int, what: str) -> None:
+    """Say which perpetuals are listed and gave nothing: they are not unknown to the venue."""
+    ask.unread(bad)
+    silent = {c.coin: c.symbol for c, _ in contexts(wire.doc) if c.coin not in rows} if bad else {}
+    for coin in ask.wants(silent):
+        ask.short(f"missing: no {what} of {silent[coin]}", coin=coin)
 
 
 def contexts(doc: Any) -> Iterator[tuple[Contract, dict[str, Any]]]:
@@ -89,13 +94,15 @@ def contexts(doc: Any) -> Iterator[tuple[Contract, dict[str, Any]]]:
     if len(universe) != len(states):
         raise VenueChanged("changed: universe and contexts differ in length")
     for meta, state in zip(universe, states, strict=True):
-        if isinstance(meta, dict) and not meta.get("isDelisted") and "name" in meta:
+        if not isinstance(meta, dict) or not isinstance(meta.get("name"), str):
+            raise VenueChanged("changed: a perpetual of the universe has no name")
+        if not meta.get("isDelisted"):
             coin, multiplier = from_hyperliquid(meta["name"])
             yield Contract(meta["name"], coin, multiplier, "USD"), state
 
 
 def parse_open_interest(wire: Wire) -> tuple[dict[str, OpenInterestRow], int]:
-    """openInterest is in units of the symbol (kPEPE: thousands of PEPE), priced at the mark."""
+    """Open interest is in units of the symbol (kPEPE: thousands of PEPE), priced at the mark."""
 
     def read(pair: tuple[Contract, dict[str, Any]]) -> OpenPart:
         contract, state = pair
