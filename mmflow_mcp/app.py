@@ -15,7 +15,7 @@ from mmflow_mcp import __version__
 from mmflow_mcp.bus import Bus
 from mmflow_mcp.clock import Clock, PinnedClock, SystemClock
 from mmflow_mcp.errors import BadQuestion
-from mmflow_mcp.settings import Settings
+from mmflow_mcp.settings import Settings, data_folder
 
 if TYPE_CHECKING:
     import httpx2
@@ -51,6 +51,7 @@ class App:
         from mmflow_mcp.core.core import Core  # noqa: PLC0415 - parts load at the first question
         from mmflow_mcp.endpoints.params import venues_of  # noqa: PLC0415
         from mmflow_mcp.upstream.client import Upstream  # noqa: PLC0415
+        from mmflow_mcp.upstream.shelf import Shelf  # noqa: PLC0415
         from mmflow_mcp.venues import roll  # noqa: PLC0415
 
         venues = roll().values()
@@ -65,6 +66,7 @@ class App:
             venues={host: venue.id for venue in venues for host in venue.hosts},
             cache_bytes=self.settings.cache_mb * 1024 * 1024,
             attempt_seconds=max(6.0, self.settings.deadline * 0.75),
+            shelf=Shelf(self._kept_in(), kind=self.kind, clock=self.clock),
         )
         upstream.health.listen(lambda _: self._tell())
         return Core(
@@ -75,6 +77,11 @@ class App:
             pinned_now=self.settings.now_ms if self.kind == "replay" else None,
             venues_off=frozenset(venues_of(self.settings.venues_off) or ()),
         )
+
+    def _kept_in(self) -> Path | None:
+        """The folder of last good answers; none while someone watches what goes over the wire."""
+        folder = data_folder(self.settings) if self._wrap is None else None
+        return folder and folder / "last-good"
 
     def _tell(self) -> None:
         """A venue's state has changed."""

@@ -1,9 +1,11 @@
 """Every knob, in one frozen dataclass. This is the only reader of the environment."""
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -51,6 +53,9 @@ class Settings:
     )
     proxy: str = knob("MMFLOW_PROXY", "proxy for live requests; empty: HTTPS_PROXY, else none", "")
     cache_mb: int = knob("MMFLOW_CACHE_MB", "upper bound of the wire cache, MB", 64)
+    data: str = knob(
+        "MMFLOW_DATA", "folder of what is kept between runs; empty: the user's data folder", ""
+    )
     log: str = knob("MMFLOW_LOG", "log level on stderr: DEBUG, INFO, WARNING, ERROR", "WARNING")
 
     def __post_init__(self) -> None:
@@ -121,6 +126,39 @@ def _proxy_url(text: str) -> str:
             fits=" or ".join(f"{kind}://HOST:PORT" for kind in kinds),
         )
     return url
+
+
+def data_folder(
+    settings: Settings,
+    environment: Mapping[str, str] | None = None,
+    platform: str = sys.platform,
+) -> Path | None:
+    """The folder of what is kept between runs, which need not exist; None where there is none.
+
+    By default the user's own: XDG_DATA_HOME or ~/.local/share, ~/Library/Application Support or
+    %LOCALAPPDATA%, and in it `mmflow-mcp`.
+    """
+    env = os.environ if environment is None else environment
+    if settings.data:
+        return _at_home(settings.data, env)
+    if platform == "win32":
+        place = env.get("LOCALAPPDATA", "")
+    elif platform == "darwin":
+        place = "~/Library/Application Support"
+    else:
+        place = env.get("XDG_DATA_HOME", "")
+        # The standard has relative paths ignored.
+        place = place if Path(place).is_absolute() else "~/.local/share"
+    folder = _at_home(place, env) if place else None
+    return folder and folder / "mmflow-mcp"
+
+
+def _at_home(place: str, env: Mapping[str, str]) -> Path | None:
+    """A path whose leading ~ is the user's home; None for someone who has none."""
+    if not place.startswith("~"):
+        return Path(place)
+    home = env.get("HOME") or env.get("USERPROFILE")
+    return Path(home) / place[1:].lstrip("/\\") if home else None
 
 
 def moment_of(text: str) -> int:

@@ -79,10 +79,11 @@ def test_every_venue_has_a_sample_and_a_simulated_side() -> None:
     for venue in roll().values():
         if venue.status == "planned":
             continue
+        stem = venue.id.replace("-", "_")
         assert (ROOT / "tests" / "wire" / f"{venue.id}.har").exists(), venue.id
-        assert (ROOT / "tests" / f"test_venue_{venue.id}.py").exists(), venue.id
+        assert (ROOT / "tests" / f"test_venue_{stem}.py").exists(), venue.id
         if venue.status == "live":
-            assert (ROOT / "mmflow_mcp" / "sim" / f"{venue.id}.py").exists(), venue.id
+            assert (ROOT / "mmflow_mcp" / "sim" / f"{stem}.py").exists(), venue.id
 
 
 def test_documents_name_every_setting_venue_and_command() -> None:

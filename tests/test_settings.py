@@ -1,12 +1,13 @@
 """Settings: what the environment says, what the command line says on top, and what is refused."""
 
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mmflow_mcp.errors import BadQuestion
-from mmflow_mcp.settings import Settings, from_environment, moment_of
+from mmflow_mcp.settings import Settings, data_folder, from_environment, moment_of
 
 AT = 1_787_412_780_000  # 2026-08-22T15:33:00Z
 VARIABLES = {f.name: f.metadata["variable"] for f in fields(Settings)}
@@ -39,6 +40,7 @@ class TestTheEnvironment:
             ("contact", "me@example.org", "me@example.org"),
             ("proxy", "http://proxy:8080", "http://proxy:8080"),
             ("cache_mb", "16", 16),
+            ("data", "/srv/mmflow", "/srv/mmflow"),
             ("log", "DEBUG", "DEBUG"),
         ],
     )
@@ -226,3 +228,34 @@ class TestNow:
                 ask(text)
             assert "now" == failure.value.argument
             assert "2026-08-22T15:33:00Z" in failure.value.fits
+
+
+class TestTheDataFolder:
+    """Where things are kept between runs: the user's own folder for that."""
+
+    @pytest.mark.parametrize(
+        "platform,environment,expected",
+        [
+            ("linux", {"HOME": "/home/u"}, "/home/u/.local/share/mmflow-mcp"),
+            ("linux", {"HOME": "/home/u", "XDG_DATA_HOME": "/data"}, "/data/mmflow-mcp"),
+            ("linux", {"HOME": "/h", "XDG_DATA_HOME": "rel"}, "/h/.local/share/mmflow-mcp"),
+            ("darwin", {"HOME": "/Users/u"}, "/Users/u/Library/Application Support/mmflow-mcp"),
+            ("win32", {"LOCALAPPDATA": "/l"}, "/l/mmflow-mcp"),
+        ],
+    )
+    def test_it_is_the_platforms(
+        self, platform: str, environment: dict[str, str], expected: str
+    ) -> None:
+        """Linux and others, macOS, Windows."""
+        assert Path(expected) == data_folder(Settings(), environment, platform)
+
+    @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+    def test_who_has_no_home_has_none(self, platform: str) -> None:
+        """Then nothing is kept; it is no error."""
+        assert data_folder(Settings(), {}, platform) is None
+
+    def test_the_setting_goes_first(self) -> None:
+        """As it is, or from the home."""
+        assert Path("/srv/x") == data_folder(Settings(data="/srv/x"), {}, "linux")
+        home = {"HOME": "/home/u"}
+        assert Path("/home/u/x") == data_folder(Settings(data="~/x"), home, "linux")

@@ -24,6 +24,7 @@ VENUES = (
     "lighter",
     "deribit",
     "gateio",
+    "kraken",
 )
 
 
@@ -66,7 +67,7 @@ def test_another_process_sees_the_same_prices(market: Market) -> None:
     assert repr([market.price(c, NOW) for c in ("BTC", "PEPE", "HYPE")]) == said
 
 
-def test_eight_venues_and_many_coins(market: Market) -> None:
+def test_nine_venues_and_many_coins(market: Market) -> None:
     """The venues of the contract without bitmex, over thirty coins, the well-known among them."""
     assert VENUES == market.venues()
     assert len(market.coins) > 30

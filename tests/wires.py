@@ -30,11 +30,12 @@ def _entries(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _wire(entry: dict[str, Any]) -> Wire:
+def _wire(entry: dict[str, Any], form: str) -> Wire:
     text = entry["response"]["content"]["text"]
     at = entry["startedDateTime"]
     read_at = round(datetime.fromisoformat(at).timestamp() * 1000)
-    return Wire(json.loads(text), fetched_at=read_at, read=0.0, size=len(text))
+    doc = text if form == "text" else json.loads(text)
+    return Wire(doc, fetched_at=read_at, read=0.0, size=len(text))
 
 
 def _asked(url: str) -> tuple[str, str, frozenset[tuple[str, str]]]:
@@ -43,7 +44,8 @@ def _asked(url: str) -> tuple[str, str, frozenset[tuple[str, str]]]:
     return parts.netloc, parts.path, query
 
 
-def _find(path: Path, url: str, body: bytes | None) -> Wire | None:
+def _find(path: Path, call: Call) -> Wire | None:
+    url, body = call.url, call.body
     same = [
         entry
         for entry in _entries(path)
@@ -52,14 +54,13 @@ def _find(path: Path, url: str, body: bytes | None) -> Wire | None:
     ]
     if not same:
         return None
-    return _wire(
-        max(same, key=lambda e: (len(e["response"]["content"]["text"]), e["startedDateTime"]))
-    )
+    best = max(same, key=lambda e: (len(e["response"]["content"]["text"]), e["startedDateTime"]))
+    return _wire(best, call.form)
 
 
 def sample(venue: str, call: Call) -> Wire:
     """Our own small sample of a call."""
-    wire = _find(SAMPLES / f"{venue}.har", call.url, call.body)
+    wire = _find(SAMPLES / f"{venue}.har", call)
     assert wire is not None, f"tests/wire/{venue}.har has no entry for {call.url}"
     return wire
 
@@ -69,7 +70,7 @@ def recorded(venue: str, call: Call) -> Wire:
     path = RECORDINGS / f"{venue}.har"
     if not path.exists():
         pytest.skip("the recordings are not on this machine")
-    wire = _find(path, call.url, call.body)
+    wire = _find(path, call)
     if wire is None:
         pytest.skip(f"no recording of {call.url}")
     return wire
@@ -97,7 +98,7 @@ class Answers:
         for part, error in self._failing.items():
             if part in call.url:
                 raise error
-        wire = _find(self._path, call.url, call.body)
+        wire = _find(self._path, call)
         if wire is None:
             raise Unrecorded(f"unrecorded: {call.url}")
         self._known[call.key] = wire

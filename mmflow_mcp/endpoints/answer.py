@@ -62,6 +62,8 @@ def _tables(data: Any) -> list[Table[Any]]:
         return [data]
     if isinstance(data, dict):
         return [t for value in data.values() for t in _tables(value)]
+    if isinstance(data, (list, tuple)):
+        return [t for value in data for t in _tables(value)]
     if is_dataclass(data):
         return [
             t

@@ -19,11 +19,13 @@ async def ask_venues(
     *,
     default: tuple[str, ...],
     options: Mapping[str, Any] | None = None,
+    strict: bool = True,
 ) -> Gathered:
     """Ask the venues that a question names (None: the default ones) for a capability.
 
-    Raises `BadQuestion` for a venue without the capability and for a coin that none of the
-    venues lists, `VenueClosed` when only closed venues were named.
+    Raises `BadQuestion` for a venue without the capability and, unless not `strict` (the coins are
+    a default and not the caller's), for a coin that none of the venues lists; `VenueClosed` when
+    only closed venues were named.
     """
     everyone = venues == ("all",)
     able = {v.id: v for v in having(capability) if v.id not in core.venues_off}
@@ -41,7 +43,8 @@ async def ask_venues(
     found = await gather(core, capability, open_ones, coins, notes=notes, options=options)
     if closed and not everyone:
         found.partial = True
-    _refuse_unknown(found, coins, open_ones)
+    if strict:
+        refuse_unknown(found, coins, open_ones)
     return found
 
 
@@ -54,7 +57,9 @@ def _closed_note(venue: Venue) -> dict[str, Any]:
     return {"source": venue.id, "status": "missing", "reason": reason}
 
 
-def _refuse_unknown(found: Gathered, coins: tuple[str, ...] | None, venues: list[Venue]) -> None:
+def refuse_unknown(
+    found: Gathered, coins: tuple[str, ...] | None, venues: list[Venue], argument: str = "coins"
+) -> None:
     """A coin is unknown only when every venue asked has answered and none lists it."""
     if len(found.answered) < len(venues):
         return
@@ -64,7 +69,7 @@ def _refuse_unknown(found: Gathered, coins: tuple[str, ...] | None, venues: list
             where = ", ".join(v.id for v in venues)
             other = "" if len(venues) > 1 else " or venues=all to look everywhere"
             raise BadQuestion(
-                "coins",
+                argument,
                 f"{coin!r} is listed by none of the venues asked ({where}).",
                 nearest=near,
                 fits=f"a ticker such as BTC, ETH or SOL{other}",

@@ -10,14 +10,19 @@ class EtfFlowRow:
     """Net flows of one session, US$ millions; a ticker without a published figure is absent."""
 
     date_label: str = told("date as the table prints it, e.g. 16 May 2026")
-    date_ms: int = told("00:00 UTC of the session, epoch ms")
+    date_ms: int = told("00:00 UTC of the session, epoch ms", brief=False)
     values: dict[str, float] = told("net flow by fund, US$ millions; outflow negative")
     total: float | None = told("sum of all funds, US$ millions", digits="usd")
+    partial: bool | None = maybe("true while not all funds have reported", brief=True)
 
 
 @dataclass(frozen=True, slots=True)
 class EtfTable:
-    """The flow table of one asset, newest row first."""
+    """The flow table of one asset, newest row first.
+
+    `cumulative_usdm` covers every session since the funds began, up to the newest complete one.
+    `source`: as `meta.source` names it; `publisher`: who must be named with the numbers.
+    """
 
     asset: str
     tickers: tuple[str, ...]
@@ -25,6 +30,12 @@ class EtfTable:
     cumulative_usdm: float | None
     fetched_at: int
     source: str
+    publisher: str = ""
+
+    @property
+    def latest(self) -> EtfFlowRow | None:
+        """The newest session that all funds have reported; the rows before it are `partial`."""
+        return next((row for row in self.rows if not row.partial), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +43,12 @@ class TreasuryRow:
     """One public company's holdings."""
 
     name: str = told("company")
-    symbol: str = told("stock ticker")
-    country: str | None = told("country code")
+    symbol: str | None = told("stock ticker")
+    country: str | None = told("country code", brief=False)
     total_holdings: float = told("coins held", digits="coins")
-    total_entry_value_usd: float | None = told("cost, USD", digits="usd", brief=False)
+    total_entry_value_usd: float | None = told(
+        "cost, USD; null = not disclosed", digits="usd", brief=False
+    )
     total_current_value_usd: float | None = told("value now, USD", digits="usd")
     percentage_of_total_supply: float | None = told("percent of all coins")
 
@@ -62,6 +75,8 @@ class Valuation:
     puell_multiple: float | None = told("daily issuance in USD / its 365-day mean")
     reserve_risk: float | None = told("price / HODL bank")
     realized_cap: float | None = told("USD", digits="usd")
-    as_of_date: str | None = told("newest date of the figures, YYYY-MM-DD")
+    as_of_date: str | None = told("oldest date among the figures, YYYY-MM-DD")
     fetched_at: int = told("when the oldest of them was read, epoch ms", brief=False)
     stale: bool | None = maybe("true when a figure is older than its source promises")
+    as_of_by_metric: dict[str, str] | None = maybe("date of each figure")
+    spot: float | None = maybe("price at the end of asOfDate, from another source, USD")

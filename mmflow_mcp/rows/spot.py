@@ -38,10 +38,14 @@ class TradePrint:
 
 @dataclass(frozen=True, slots=True)
 class FxRate:
-    """A daily exchange rate. `rate`: units of `quote` per one unit of `base`."""
+    """A daily exchange rate. `rate`: units of `quote` per one unit of `base`.
+
+    `date`: the day of its fixing, YYYY-MM-DD. `source`: who was asked, as `meta.source` names it.
+    """
 
     base: str
     quote: str
     rate: float
     date: str
     fetched_at: int
+    source: str = ""

@@ -8,6 +8,7 @@ from typing import Any
 
 from mmflow_mcp.clock import DAY_MS, HOUR_MS
 from mmflow_mcp.sim import look_alike as like
+from mmflow_mcp.sim.binance_positions import ratio_routes
 from mmflow_mcp.sim.look_alike_spot import spot_routes
 from mmflow_mcp.sim.market import Listing, Market, Perp
 from mmflow_mcp.sim.noise import stream, unit
@@ -45,7 +46,8 @@ def _usdm_routes(market: Market, meter: like.Meter) -> Routes:
         return like.rows_handler(market, listed, row, meter, (one, every))
 
     v1 = "/fapi/v1"
-    return like.clock_routes(FAPI, v1, meter) | {
+    made = like.clock_routes(FAPI, v1, meter) | ratio_routes(market, listed, FAPI)
+    return made | {
         ("GET", FAPI, f"{v1}/exchangeInfo"): _exchange_info(listed, meter, usdm=True),
         ("GET", FAPI, f"{v1}/premiumIndex"): bulk(like.premium_row, 1, 10),
         ("GET", FAPI, f"{v1}/ticker/24hr"): bulk(like.ticker_row, 1, 40),

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 
 from mmflow_mcp.clock import DAY_MS, HOUR_MS
 from mmflow_mcp.sim.market import Listing, Market, Perp
+from mmflow_mcp.sim.positions import long_share
 from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, answer, fixed, shortest
 
 HOSTS = ("api.bybit.com", "api.bytick.com")
@@ -49,6 +50,7 @@ def routes(market: Market) -> Routes:
         "/v5/market/tickers": _show_tickers,
         "/v5/market/instruments-info": _show_instruments,
         "/v5/market/open-interest": _show_open_interest,
+        "/v5/market/account-ratio": _show_ratios,
         "/v5/market/funding/history": _show_fundings,
         "/v5/market/time": _show_time,
     }
@@ -371,4 +373,28 @@ def _show_fundings(market: Market, request: SimRequest) -> Row:
             }
             for at_ms in settled
         ],
+    }
+
+
+def _show_ratios(market: Market, request: SimRequest) -> Row:
+    """Shares of holders at full periods, newest first."""
+    listing = _find(market, request, _category(request, "linear", "inverse"))
+    step = _INTERVALS.get(request.query.get("period", ""))
+    if step is None:
+        raise _Refused(10001, "params error: period is invalid")
+    limit = min(500, max(1, _whole(request, "limit", 50)))
+    end = min(request.now_ms, _whole(request, "endTime", request.now_ms))
+    moments = range(end - end % step, _whole(request, "startTime", 0) - 1, -step)[:limit]
+    shares = [(at, long_share(market, "bybit", listing.coin, "global", at)) for at in moments]
+    return {
+        "list": [
+            {
+                "symbol": listing.symbol,
+                "buyRatio": fixed(longs, 4),
+                "sellRatio": fixed(1.0 - longs, 4),
+                "timestamp": str(at),
+            }
+            for at, longs in shares
+        ],
+        "nextPageCursor": f"lastid%3D0%26lasttime%3D{moments[-1] // 1000}" if moments else "",
     }

@@ -103,6 +103,8 @@ def parse_fault(spec: str) -> Fault:
     venue, _, part = target.partition("/")
     if not colon or not venue:
         raise ValueError(f"fault {spec!r}: write VENUE[/PART]:KIND[=VALUE], e.g. okx:http=503")
+    # Ids are written with a hyphen, files with an underscore.
+    venue = venue.replace("-", "_")
     if venue not in ("*", *venue_names()):
         raise ValueError(f"fault {spec!r}: venue is one of *, {', '.join(venue_names())}")
     head, *options = (piece.strip() for piece in rest.split(","))

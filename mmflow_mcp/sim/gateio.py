@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from mmflow_mcp.sim.expiries import expiry_of, next_last_fridays
+from mmflow_mcp.sim.gateio_positions import hour_before, tell_holders, tell_orders
 from mmflow_mcp.sim.market import Listing, Market, Perp
 from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, answer, fixed, shortest
 
@@ -58,6 +59,7 @@ def routes(market: Market) -> Routes:
         views[f"/futures/{settle}/tickers"] = partial(_show_tickers, settle)
         views[f"/futures/{settle}/funding_rate"] = partial(_show_fundings, settle)
         views[f"/futures/{settle}/contract_stats"] = partial(_show_stats, settle)
+        views[f"/futures/{settle}/liq_orders"] = partial(_show_orders, settle)
     return {
         ("GET", host, f"/api/v4{path}"): partial(_serve, market, view)
         for host in HOSTS
@@ -278,26 +280,37 @@ def _show_stats(settle: str, market: Market, request: SimRequest) -> list[Row]:
     last = request.now_ms // 1000 // step * step
     first = _whole(request, "from", last - (limit - 1) * step)
     moments = range(-(-first // step) * step, last + 1, step)[:limit]
-    return [_tell_stats(market.perp(listing, at * 1000), at) for at in moments]
+    return [
+        _tell_stats(market.perp(listing, at * 1000), at)
+        | tell_holders(market, listing, at, step, request.now_ms)
+        for at in moments
+    ]
 
 
 def _tell_stats(perp: Perp, at_s: int) -> Row:
     users = 40 + int(perp.oi_usd / 40_000)
-    quiet = ("long_liq_size", "long_liq_amount", "long_liq_usd")
     return {
         "time": at_s,
         "lsr_taker": round(perp.last / perp.mark, 6),
-        "lsr_account": 1.25,
         "top_lsr_account": 0.8,
-        "top_lsr_size": 1.05,
         "long_users": users,
         "short_users": users * 4 // 5,
         "open_interest": _count(2 * perp.open_interest),
         "open_interest_usd": round(2 * perp.oi_usd, 4),
         "mark_price": perp.mark,
-        **dict.fromkeys(quiet, 0),
-        **dict.fromkeys((name.replace("long", "short") for name in quiet), 0),
     }
+
+
+def _show_orders(settle: str, market: Market, request: SimRequest) -> list[Row]:
+    """Of one contract for an hour at most, or of all contracts for the last one."""
+    alone = [_asked_for(market, settle, request)] if request.query.get("contract") else None
+    now_s, limit = request.now_ms // 1000, _whole(request, "limit", 100, 1000)
+    last = _whole(request, "to", now_s) if alone else now_s
+    first = _whole(request, "from", last - 3599) if alone else hour_before(request.now_ms) // 1000
+    if last - first > 3600:
+        raise _Refused("INVALID_PARAM_VALUE", "Invalid range of from and to")
+    listed = alone or _list(market, settle, request.now_ms)
+    return tell_orders(market, listed, first * 1000, last * 1000 + 999, limit)
 
 
 def _show_pairs(market: Market, request: SimRequest) -> list[Row]:

@@ -7,6 +7,7 @@ from math import floor, log10
 from mmflow_mcp.sim.coins import COINS, find_thing
 from mmflow_mcp.sim.expiries import expiry_of, written_day
 from mmflow_mcp.sim.shapes import Listing
+from mmflow_mcp.sim.spot_listings import list_kraken
 
 
 def _words(text: str) -> list[str]:
@@ -20,7 +21,9 @@ _MONTH_CODES = "FGHJKMNQUVXZ"
 
 
 def _universe(*absent: str) -> tuple[str, ...]:
-    return tuple(ticker for ticker in COINS if ticker not in {*absent, "USDC", "FTM", "PURR"})
+    return tuple(
+        ticker for ticker in COINS if ticker not in {*absent, "USDC", "USDT", "FTM", "PURR"}
+    )
 
 
 _EXOTIC = ("币安人生", "龙虾")
@@ -326,5 +329,6 @@ LISTERS: dict[str, Callable[[list[date]], Iterator[Listing]]] = {
     "lighter": list_lighter,
     "deribit": list_deribit,
     "gateio": list_gateio,
+    "kraken": list_kraken,
 }
 """The venues of the simulated market; each lister takes the next two quarterly expiries."""

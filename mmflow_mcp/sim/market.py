@@ -15,6 +15,7 @@ from mmflow_mcp.sim.listings import LISTERS
 from mmflow_mcp.sim.noise import noise, stream, wave
 from mmflow_mcp.sim.options import quote_chain
 from mmflow_mcp.sim.shapes import Listing, OptionQuote, Perp
+from mmflow_mcp.sim.spot_listings import SPOT_LISTERS
 
 __all__ = ["Listing", "Market", "OptionQuote", "Perp"]
 
@@ -30,6 +31,9 @@ _SHARE = {
     "deribit": 0.17,
     "aster": 0.09,
     "lighter": 0.07,
+    "coinbase": 0.55,
+    "kraken": 0.15,
+    "bitfinex": 0.12,
 }
 _INVERSE_SHARE = {"deribit": 1.0, "gateio": 0.03}
 _QUOTE_SHARE = {"USDT": 1.0, "USDC": 0.12, "USD": 0.1, "USD1": 0.04}
@@ -38,7 +42,7 @@ _KEPT = 60_000
 
 
 class Market:
-    """One market of 60 coins on eight venues, and a few things that are no coins."""
+    """One market of 60 coins on nine venues, and a few things that are no coins."""
 
     def __init__(self, seed: int = 1) -> None:
         self.seed = seed
@@ -49,7 +53,7 @@ class Market:
         self._chains: dict[tuple[str, int], tuple[OptionQuote, ...]] = {}
 
     def venues(self) -> tuple[str, ...]:
-        """The venues that can be simulated."""
+        """The venues with perpetuals that can be simulated."""
         return tuple(LISTERS)
 
     def listings(self, venue: str, at_ms: int = REFERENCE_MS) -> tuple[Listing, ...]:
@@ -57,7 +61,8 @@ class Market:
         quarters = next_last_fridays(at_ms, 3, 2)
         key = (venue, tuple(day.toordinal() for day in quarters))
         if key not in self._listed:
-            self._listed[key] = tuple(LISTERS[venue](quarters))
+            list_all = LISTERS.get(venue) or SPOT_LISTERS[venue]
+            self._listed[key] = tuple(list_all(quarters))
         return self._listed[key]
 
     def price(self, coin: str, at_ms: int) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 
 from mmflow_mcp.clock import DAY_MS, HOUR_MS
 from mmflow_mcp.sim.market import Listing, Market, Perp
+from mmflow_mcp.sim.okx_positions import PERIODS, tell_liquidations, tell_ratios
 from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, answer, fixed, shortest
 
 HOSTS = ("www.okx.com", "openapi.okx.com")
@@ -49,11 +50,16 @@ def routes(market: Market) -> Routes:
         "public/funding-rate": _show_funding,
         "public/funding-rate-history": _show_fundings,
         "public/instruments": _show_instruments,
+        "public/liquidation-orders": _show_liquidations,
         "public/mark-price": _show_marks,
         "public/time": _show_time,
         "market/tickers": _show_tickers,
         "market/ticker": _show_ticker,
         "rubik/stat/contracts/open-interest-history": _show_interest_history,
+        "rubik/stat/contracts/long-short-account-ratio-contract": partial(_show_ratios, "global"),
+        "rubik/stat/contracts/long-short-position-ratio-contract-top-trader": partial(
+            _show_ratios, "top"
+        ),
     }
     return {
         ("GET", host, f"/api/v5/{path}"): partial(_serve, market, view)
@@ -378,3 +384,26 @@ def _show_interest_history(market: Market, request: SimRequest) -> list[Any]:
     first = max(request.now_ms - kept, _whole(request, "begin", 0))
     moments = range(last - (last + shift) % step, first - 1, -step)[:limit]
     return [[str(t), *_tell_interest(market.perp(listing, t)).values()] for t in moments]
+
+
+def _show_ratios(view: str, market: Market, request: SimRequest) -> list[Any]:
+    asked = _required(request, "instId")
+    step = PERIODS.get(request.query.get("period") or "5m")
+    if step is None:
+        raise _Refused("51000", "Parameter period error")
+    swaps = _list(market, "SWAP", request.now_ms)
+    listing = next((i for i in swaps if i.symbol == asked and i.status == "live"), None)
+    if listing is None:
+        raise _unknown(asked)
+    return tell_ratios(
+        market, listing, view, step, request, min(100, _whole(request, "limit", 100))
+    )
+
+
+def _show_liquidations(market: Market, request: SimRequest) -> list[Any]:
+    kind = _type(request, "SWAP", "FUTURES", "MARGIN", "OPTION")
+    family = request.query.get("instFamily") or _required(request, "uly")
+    listed = _list(market, kind, request.now_ms) if kind == "SWAP" else []
+    same = [i for i in listed if _family(i.symbol) == family]
+    before = _whole(request, "after", request.now_ms + 1)
+    return tell_liquidations(market, same, before, request, min(100, _whole(request, "limit", 100)))

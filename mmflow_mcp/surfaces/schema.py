@@ -101,7 +101,8 @@ def _described(kind: Any, form: str) -> Schema:
     if origin is dict:
         return {"type": "object", "additionalProperties": _described(get_args(kind)[1], form)}
     if origin in (tuple, list):
-        return {"type": "array"}
+        one = get_args(kind)[0]
+        return {"type": "array", **({"items": _described(one, form)} if is_dataclass(one) else {})}
     if is_dataclass(kind):
         return _dataclass(kind, form)  # type: ignore[arg-type]
     return {"type": {float: "number", int: "integer", bool: "boolean"}.get(kind, "string")}

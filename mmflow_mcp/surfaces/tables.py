@@ -22,6 +22,8 @@ def for_people(asked: Asked, found: Answer[Any]) -> str:
 
 
 def _parts(data: Any, source: Any) -> list[tuple[str, Any]]:
+    if isinstance(source, list):
+        return [part for one, of in zip(data, source, strict=True) for part in _parts(one, of)]
     if not is_dataclass(source) or "columns" in data:
         return [("", data)]
     scalars = {

@@ -9,11 +9,13 @@ import logging
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.to_thread
 import httpx2
 from cachetools import LRUCache
 
 from mmflow_mcp.clock import Clock
-from mmflow_mcp.errors import VenueError, VenueTimeout
+from mmflow_mcp.errors import VenueChanged, VenueError, VenueTimeout
+from mmflow_mcp.upstream.shelf import Shelf
 from mmflow_mcp.upstream.wire import Call, Wire
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("mmflow_mcp")
 
 _Key = tuple[str, bytes | None]
+# How a check fails on a document that it did not foresee.
+_SURPRISES = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+# Bytes from which on a document is checked in a worker thread, so that others are served meanwhile.
+_LARGE = 100_000
 
 
 class Fault(VenueError):
@@ -68,8 +74,10 @@ class CacheTransport(httpx2.AsyncBaseTransport):
         tasks: "TaskGroup",
         max_bytes: int,
         flight_seconds: float,
+        shelf: Shelf | None = None,
     ) -> None:
         self._inner = inner
+        self._shelf = shelf or Shelf(None, kind="", clock=clock)
         self._clock = clock
         self._tasks = tasks
         self._flight_seconds = flight_seconds
@@ -126,7 +134,7 @@ class CacheTransport(httpx2.AsyncBaseTransport):
         flight.scope.deadline = anyio.current_time() + self._flight_seconds
         try:
             with flight.scope:
-                flight.wire = await self._read(flight.request)
+                flight.wire = await self._obtain(flight.request, call)
                 self._store(call, flight.wire)
         except VenueError as error:
             flight.error = error
@@ -141,14 +149,48 @@ class CacheTransport(httpx2.AsyncBaseTransport):
             self._forget(call, flight)
             flight.done.set()
 
-    async def _read(self, request: httpx2.Request) -> Wire:
+    async def _obtain(self, request: httpx2.Request, call: Call) -> Wire:
+        """The answer from the shelf where that one is fresh, else from the source."""
+        if not call.keep_on_disk:
+            return (await self._read(request, call))[0]
+        kept = await self._take_down(call)
+        if kept is not None:
+            if self._clock.monotonic() - kept.read <= call.fresh:
+                return kept
+            # It stands in for the source when that fails.
+            self._store(call, kept)
+        refused = await anyio.to_thread.run_sync(self._shelf.refusal, call)
+        if refused is not None:
+            raise refused
+        try:
+            wire, body = await self._read(request, call)
+        except VenueError as error:
+            await anyio.to_thread.run_sync(self._shelf.refuse, call, error)
+            raise
+        await anyio.to_thread.run_sync(self._shelf.put, call, wire, body)
+        return wire
+
+    async def _take_down(self, call: Call) -> Wire | None:
+        """The copy on the shelf, if today's reader understands it."""
+        kept = await anyio.to_thread.run_sync(self._shelf.take, call)
+        if kept is None:
+            return None
+        try:
+            await _check(kept, call)
+        except VenueError:
+            return None
+        return kept
+
+    async def _read(self, request: httpx2.Request, call: Call) -> tuple[Wire, bytes]:
         response = await self._inner.handle_async_request(request)
-        return Wire(
+        wire = Wire(
             response.extensions["doc"],
             fetched_at=response.extensions.get("read_at") or self._clock.now_ms(),
             read=self._clock.monotonic(),
             size=len(response.content) + 256,
         )
+        await _check(wire, call)
+        return wire, response.content
 
     def _store(self, call: Call, wire: Wire) -> None:
         # An answer larger than the whole cache is still an answer; it is only not kept.
@@ -162,6 +204,21 @@ class CacheTransport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close what lies below."""
         await self._inner.aclose()
+
+
+async def _check(wire: Wire, call: Call) -> None:
+    """Raise a `VenueError` unless the document is what the call expects."""
+    if call.check is None:
+        return
+    try:
+        if wire.size > _LARGE:
+            await anyio.to_thread.run_sync(wire.parsed, call.check)
+        else:
+            wire.parsed(call.check)
+    except _SURPRISES as error:
+        kind = type(error).__name__
+        what = f"changed: the answer is not in the documented shape ({kind})"
+        raise VenueChanged(what) from error
 
 
 def _response(wire: Wire, *, stale: str | None = None) -> httpx2.Response:

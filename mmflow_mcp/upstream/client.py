@@ -21,16 +21,20 @@ from mmflow_mcp.upstream.cache import CacheTransport
 from mmflow_mcp.upstream.health import HealthLedger
 from mmflow_mcp.upstream.judge import JudgeTransport, Refusal
 from mmflow_mcp.upstream.retry import RetryTransport
+from mmflow_mcp.upstream.shelf import Shelf
 from mmflow_mcp.upstream.wire import Call, Wire
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
-_HEADERS = {"accept": "application/json", "accept-encoding": "gzip, deflate"}
+_ACCEPT = {"json": "application/json", "text": "text/html, text/csv;q=0.9, */*;q=0.5"}
 
 
 class Upstream:
-    """Asks venues. `kind` is where the bytes come from: live, sim or replay."""
+    """Asks venues. `kind` is where the bytes come from: live, sim or replay.
+
+    `shelf`: where last good answers are kept; in memory unless one is given.
+    """
 
     def __init__(
         self,
@@ -44,6 +48,7 @@ class Upstream:
         venues: Mapping[str, str] | None = None,
         cache_bytes: int = 64 * 1024 * 1024,
         attempt_seconds: float = 6.0,
+        shelf: Shelf | None = None,
     ) -> None:
         self.kind = kind
         self.clock = clock
@@ -63,6 +68,7 @@ class Upstream:
             tasks=tasks,
             max_bytes=cache_bytes,
             flight_seconds=attempt_seconds * 2,
+            shelf=shelf or Shelf(None, kind=kind, clock=clock),
         )
         self._client = httpx2.AsyncClient(
             transport=self._cache, trust_env=False, timeout=attempt_seconds
@@ -75,9 +81,9 @@ class Upstream:
         `deadline` is a monotonic time of the clock: retries and budget waits end there.
         Raises a `VenueError` when there is no answer.
         """
-        headers = (
-            _HEADERS if call.body is None else {**_HEADERS, "content-type": "application/json"}
-        )
+        headers = {"accept": _ACCEPT[call.form], "accept-encoding": "gzip, deflate"}
+        if call.body is not None:
+            headers["content-type"] = "application/json"
         request = httpx2.Request(
             call.method,
             call.url,

@@ -27,7 +27,7 @@ from mmflow_mcp.errors import (
     VenueTimeout,
 )
 from mmflow_mcp.upstream.health import HealthLedger
-from mmflow_mcp.upstream.wire import ROOM, Call, time_left
+from mmflow_mcp.upstream.wire import ROOM, Call, Form, time_left
 
 MAX_BYTES = 48 * 1024 * 1024
 # How replay answers what it does not hold (`replay` says the same).
@@ -39,6 +39,11 @@ Refusal = Callable[[int, bytes], VenueError | None]
 
 # Pages in front of venues say so when it is the place that is refused (CloudFront does).
 _PLACE = (b"from your country", b"restricted location", b"your region", b"your jurisdiction")
+# So do pages that want to see a browser.
+_CHALLENGES = (
+    *(b"just a moment", b"attention required", b"challenges.cloudflare.com"),
+    *(b"cf_chl", b"cf-chl", b"enable javascript and cookies"),
+)
 
 
 class JudgeTransport(httpx2.AsyncBaseTransport):
@@ -68,7 +73,8 @@ class JudgeTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """One attempt; raises a `VenueError` for everything that is no answer."""
-        if not isinstance(request.extensions.get("call"), Call):
+        call = request.extensions.get("call")
+        if not isinstance(call, Call):
             return await self._inner.handle_async_request(request)
         venue = self._venues.get(request.url.host, request.url.host)
         started = self._clock.monotonic()
@@ -76,7 +82,7 @@ class JudgeTransport(httpx2.AsyncBaseTransport):
         try:
             response, body = await self._attempt(request)
             spent = self._clock.monotonic() - started
-            answer = self._judged(request.url.host, response, body)
+            answer = self._judged(request.url.host, response, body, call.form)
         except VenueError as error:
             self._health.failed(venue, error)
             raise
@@ -102,16 +108,19 @@ class JudgeTransport(httpx2.AsyncBaseTransport):
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError):
             raise VenueRefused("refused: the connection broke before the answer") from None
 
-    def _judged(self, host: str, response: httpx2.Response, body: bytes) -> httpx2.Response:
+    def _judged(
+        self, host: str, response: httpx2.Response, body: bytes, form: Form
+    ) -> httpx2.Response:
         status, headers = response.status_code, response.headers
         error = (
             _unrecorded(status, headers)
             or self._refused(host, status, headers, body)
-            or judge(status, headers, body, now_ms=self._clock.now_ms())
+            or judge(status, headers, body, now_ms=self._clock.now_ms(), form=form)
         )
         if error is not None:
             raise error
-        kept = {"doc": _decoded(body), "read_at": response.extensions.get("read_at")}
+        doc = body.decode("utf-8", "replace") if form == "text" else _decoded(body)
+        kept = {"doc": doc, "read_at": response.extensions.get("read_at")}
         return httpx2.Response(status, content=body, extensions=kept)
 
     def _refused(
@@ -165,15 +174,23 @@ def _unrecorded(status: int, headers: Mapping[str, str]) -> VenueError | None:
 
 
 def judge(
-    status: int, headers: Mapping[str, str], body: bytes, *, now_ms: int | None = None
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    now_ms: int | None = None,
+    form: Form = "json",
 ) -> VenueError | None:
     """What a status and a body mean when the venue has no words of its own for it.
 
     `headers` are looked up in lower case. `now_ms` is what a Retry-After that is a date is
-    counted from where the answer has no Date of its own.
+    counted from where the answer has no Date of its own. A page of HTML is no answer to a call
+    for JSON; to a call for text it is, unless it is a page that keeps programs out.
     """
     if unrecorded := _unrecorded(status, headers):
         return unrecorded
+    if form == "text" and status not in (403, 451) and _keeps_out(headers, body):
+        return VenueBlocked("blocked: a page that keeps programs out came instead of the data")
     pause = retry_after(headers, now_ms)
     if status in (418, 429):
         return VenueRateLimited(status, retry_after=pause)
@@ -184,7 +201,18 @@ def judge(
         return _refusal(status, body)
     if status != 200:
         return VenueHttp(status)
+    if form == "text":
+        return None if body.strip() else VenueChanged("changed: the answer is empty")
     return VenueChanged("changed: a page of HTML came instead of JSON") if _page(body) else None
+
+
+def _keeps_out(headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether it is a challenge or a block of the proxy before the source, whatever its status."""
+    if headers.get("cf-mitigated", "").lower() == "challenge":
+        return True
+    # Its own words stand at the beginning, and a page with a table of data is none.
+    said = body[:65_536].lower()
+    return any(words in said for words in _CHALLENGES) and b"<table" not in body.lower()
 
 
 def _refusal(status: int, body: bytes) -> VenueError:

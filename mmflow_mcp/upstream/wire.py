@@ -7,7 +7,7 @@ with what was parsed from it kept beside it.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import pydantic_core
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import httpx2
 
 T = TypeVar("T")
+Form = Literal["json", "text"]
 
 DAY = 86_400.0
 HOUR = 3_600.0
@@ -36,6 +37,11 @@ class Call:
     `reference`: a list that changes by the day; it supports an answer and is not named in it.
     `keep`: seconds for which an old answer may stand in, marked stale, when the venue fails.
     `optional`: its failure shortens the venue's answer instead of failing it.
+    `form`: json, or text for pages and tables; `Wire.doc` is then the text.
+    `check`: reads the document (`wire.parsed(check)`) before it counts as an answer; a document
+    that it refuses is a failure, so that an older good one is kept.
+    `keep_on_disk`: for sources that stand alone: the last good answer outlives the process.
+    `patience`: seconds for which the source's refusal is remembered instead of asking again.
     """
 
     url: str
@@ -46,6 +52,10 @@ class Call:
     reference: bool = False
     keep: float = 0.0
     optional: bool = False
+    form: Form = "json"
+    check: Callable[..., object] | None = None
+    keep_on_disk: bool = False
+    patience: float = 0.0
     key: tuple[str, bytes | None] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -71,8 +81,16 @@ def get(
     label: str = "",
     reference: bool = False,
     optional: bool = False,
+    form: Form = "json",
+    check: Callable[..., object] | None = None,
+    keep_on_disk: bool = False,
+    patience: float = 0.0,
 ) -> Call:
-    """A GET. The label is the last part of the path unless one is given."""
+    """A GET. The label is the last part of the path unless one is given.
+
+    Lists of reference stand in for a week, what is kept on disk for as long as it is there: its
+    age is told.
+    """
     full = f"{url}?{urlencode(params)}" if params else url
     return Call(
         full,
@@ -80,8 +98,12 @@ def get(
         weight=weight,
         label=label or urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1],
         reference=reference,
-        keep=WEEK if reference else 0.0,
+        keep=math.inf if keep_on_disk else WEEK if reference else 0.0,
         optional=optional,
+        form=form,
+        check=check,
+        keep_on_disk=keep_on_disk,
+        patience=patience,
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import anyio
@@ -129,6 +130,21 @@ class Ask:
             if self.stale is None or age > self.stale[1]:
                 self.stale = (f"{stale} ({call.label}: an older copy was used)", age)
         return wire
+
+    def last_good(self, error: VenueError, *calls: Call) -> tuple[Call, Wire]:
+        """The newest copy of any of these calls, which have just failed, marked stale.
+
+        For a source with alternatives, where a copy comes last: its calls have no `keep`. Raises
+        the error when there is no copy.
+        """
+        found = [(call, self._upstream.peek(replace(call, fresh=math.inf))) for call in calls]
+        copies = [(call, wire) for call, wire in found if wire is not None]
+        if not copies:
+            raise error.fresh() from error
+        call, wire = max(copies, key=lambda copy: copy[1].read)
+        age = round((self._upstream.clock.monotonic() - wire.read) * 1000)
+        self.stale = (f"{error.reason} ({call.label}: an older copy was used)", age)
+        return call, self._used(call, wire)
 
     def _used(self, call: Call, wire: Wire) -> Wire:
         used = self._references if call.reference else self._snapshots

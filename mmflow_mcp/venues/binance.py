@@ -13,9 +13,13 @@ from typing import Any
 
 from mmflow_mcp.errors import VenueError
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.positions import PositioningRow
+from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.binance_positions import ask_positioning
+from mmflow_mcp.venues.binance_spot import SPOT_HOSTS, ask_binance_spot
 from mmflow_mcp.venues.coins import canonical
 from mmflow_mcp.venues.contracts import Contract
 from mmflow_mcp.venues.fapi import (
@@ -127,9 +131,9 @@ class Binance(Venue):
         "binance-european-options",
         "BinPerp",
     )
-    hosts = (HOST, COIN_HOST)
+    hosts = (HOST, COIN_HOST, *SPOT_HOSTS)
     # USD-M and COIN-M share one weight since 2026-06-30.
-    meters = (Meter((HOST, COIN_HOST), 2400, 60),)
+    meters = (Meter((HOST, COIN_HOST), 2400, 60), Meter(SPOT_HOSTS, 6000, 60))
     data_source = "Binance futures public REST (USD-M and COIN-M)"
     docs = "https://developers.binance.com/docs/derivatives"
     notes = (
@@ -149,6 +153,15 @@ class Binance(Venue):
     async def funding(self, ask: Ask) -> list[FundingRow]:
         """The running rate of each coin's main perpetual; COIN-M only where there is no other."""
         return await ask_funding(ask, LINES)
+
+    async def spot(self, ask: Ask) -> list[SpotRow]:
+        """Spot tickers in USDT; other dollars where there is no USDT pair."""
+        return await ask_binance_spot(ask)
+
+    async def positioning(self, ask: Ask) -> list[PositioningRow]:
+        """Shares of accounts and of the top traders' positions, of USD-M contracts."""
+        (listed,) = await ask.all(exchange_info(USDM))
+        return await ask_positioning(ask, listed, USDM)
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every trading contract, stocks and dated futures among them."""

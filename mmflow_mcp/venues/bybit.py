@@ -19,10 +19,14 @@ from mmflow_mcp.errors import (
     VenueRejected,
 )
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.positions import PositioningRow
+from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.bybit_positions import ask_positioning
+from mmflow_mcp.venues.bybit_spot import BYBIT_SPOT
 from mmflow_mcp.venues.bybit_tickers import (
     Book,
     Books,
@@ -34,6 +38,7 @@ from mmflow_mcp.venues.bybit_tickers import (
     parse_markets,
     parse_open_interest,
 )
+from mmflow_mcp.venues.pairs import ask_spot
 
 HOST = "api.bybit.com"
 API = f"https://{HOST}/v5/market"
@@ -98,6 +103,15 @@ class Bybit(Venue):
             rows, silent, bad = carrier_of(books).parsed(parse_funding, books)
         _note_gaps(ask, books, rows, silent, "funding rate", bad)
         return ask.pick(rows)
+
+    async def spot(self, ask: Ask) -> list[SpotRow]:
+        """Spot tickers in USDT; USDC where there is no USDT pair."""
+        return await ask_spot(ask, BYBIT_SPOT)
+
+    async def positioning(self, ask: Ask) -> list[PositioningRow]:
+        """Shares of holders, of contracts in USDT."""
+        (first,) = await ask.all(instruments(LINEAR))
+        return await ask_positioning(ask, await _all_pages(ask, LINEAR, first))
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every trading contract of both categories."""

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow, OptionChain
 from mmflow_mcp.rows.onchain import EtfTable, TreasuryTable, Valuation
-from mmflow_mcp.rows.positions import LiquidationPrint, PositioningRow
+from mmflow_mcp.rows.positions import LiquidationTape, PositioningRow
 from mmflow_mcp.rows.spot import FxRate, SpotRow, TradePrint
 from mmflow_mcp.venues.ask import Ask
 
@@ -80,8 +80,8 @@ class Positioning(Protocol):
 class Liquidations(Protocol):
     """Liquidations that the venue's REST interface still reports."""
 
-    async def liquidations(self, ask: Ask) -> list[LiquidationPrint]:
-        """Records of `ask.coins` of the last 24 hours, as far back as the venue goes."""
+    async def liquidations(self, ask: Ask) -> list[LiquidationTape]:
+        """A tape for each of `ask.coins`: the last 24 hours, as far back as the venue goes."""
         ...
 
 

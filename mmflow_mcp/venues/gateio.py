@@ -6,12 +6,14 @@ The list of a settlement currency brings open interest and funding of all its co
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from urllib.parse import quote
 
 from mmflow_mcp.errors import Unrecorded, VenueError, VenueHttp, VenueRateLimited, VenueRejected
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.positions import LiquidationTape, PositioningRow
+from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, NOTHING, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
@@ -29,6 +31,9 @@ from mmflow_mcp.venues.gateio_contracts import (
     parse_pairs,
     read_names,
 )
+from mmflow_mcp.venues.gateio_positions import ask_liquidations, ask_positioning
+from mmflow_mcp.venues.gateio_spot import GATEIO_SPOT
+from mmflow_mcp.venues.pairs import ask_spot
 
 HOST = "api.gateio.ws"
 API = f"https://{HOST}/api/v4"
@@ -51,6 +56,11 @@ def contract(name: str) -> Call:
 def listing(path: str) -> Call:
     """A list that changes by the day and carries no funding or open interest."""
     return get(f"{API}/{path}", fresh=DAY, reference=True, optional=True)
+
+
+def known_contract(name: str) -> Call:
+    """The same as `contract`, for what does not change by the minute."""
+    return listing(f"futures/{MAIN}/contracts/{quote(name)}")
 
 
 DELIVERIES = listing("delivery/usdt/contracts")
@@ -101,6 +111,18 @@ class Gateio(Venue):
         for coin in ask.wants(silent):
             ask.short(f"changed: no funding rate for {', '.join(silent[coin])}", coin=coin)
         return ask.pick(rows)
+
+    async def spot(self, ask: Ask) -> list[SpotRow]:
+        """Spot tickers in USDT; USDC where there is no USDT pair."""
+        return await ask_spot(ask, GATEIO_SPOT)
+
+    async def positioning(self, ask: Ask) -> list[PositioningRow]:
+        """Shares of users and of the top traders' positions, of contracts in USDT."""
+        return await ask_positioning(ask, await _known_books(ask, MAIN))
+
+    async def liquidations(self, ask: Ask) -> list[LiquidationTape]:
+        """About the last hour of each coin's perpetuals: further back requests do not reach."""
+        return await ask_liquidations(ask, await _known_books(ask, *QUOTES))
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every live perpetual, dated future and spot pair."""
@@ -154,6 +176,14 @@ async def _ask_books(ask: Ask, *settles: str) -> tuple[Books, dict[str, str]]:
     return (alone + books if refused else books + alone), unheard
 
 
+async def _known_books(ask: Ask, *settles: str) -> Books:
+    """The contracts of these settlement currencies, from lists that may be a day old."""
+    first = await ask.all(*(listing(f"futures/{settle}/contracts") for settle in settles))
+    books = await _follow(ask, settles, first)
+    alone, _ = await _ask_alone(ask, books, every=not first[0], call=known_contract)
+    return books + alone
+
+
 async def _follow(ask: Ask, settles: Iterable[str], first: Iterable[Wire]) -> Books:
     """The lists that were had, each with the pages that follow it.
 
@@ -172,7 +202,9 @@ async def _follow(ask: Ask, settles: Iterable[str], first: Iterable[Wire]) -> Bo
     return books
 
 
-async def _ask_alone(ask: Ask, books: Books, *, every: bool) -> tuple[Books, dict[str, str]]:
+async def _ask_alone(
+    ask: Ask, books: Books, *, every: bool, call: Callable[[str], Call] = contract
+) -> tuple[Books, dict[str, str]]:
     """The coins asked for that no list names, contract by contract.
 
     Unless `every` one is to be asked, that is worth a request for well-known coins only: a sum
@@ -190,7 +222,7 @@ async def _ask_alone(ask: Ask, books: Books, *, every: bool) -> tuple[Books, dic
         if name in named or not (every or coin in KNOWN_COINS):
             continue
         try:
-            found += ((MAIN, await ask.get(contract(name))),)
+            found += ((MAIN, await ask.get(call(name))),)
         except VenueRejected:
             continue
         except VenueError as error:

@@ -18,12 +18,16 @@ from mmflow_mcp.errors import (
     VenueRejected,
 )
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.positions import LiquidationTape, PositioningRow
+from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, NOTHING, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.contracts import USDT_FIRST
 from mmflow_mcp.venues.namesakes import is_surely_coin
+from mmflow_mcp.venues.okx_positions import ask_liquidations, ask_positioning
+from mmflow_mcp.venues.okx_spot import OKX_SPOT
 from mmflow_mcp.venues.okx_swaps import (
     find_unpriced,
     parse_contracts,
@@ -31,6 +35,7 @@ from mmflow_mcp.venues.okx_swaps import (
     parse_markets,
     parse_open_interest,
 )
+from mmflow_mcp.venues.pairs import ask_spot
 
 HOST = "www.okx.com"
 API = f"https://{HOST}/api/v5/public"
@@ -105,6 +110,20 @@ class Okx(Venue):
         ask.unread(bad)
         _note_gaps(ask, rows, silent, listed, "funding rate")
         return ask.pick(rows)
+
+    async def spot(self, ask: Ask) -> list[SpotRow]:
+        """Spot tickers in USDT; USDC or USD where there is no USDT pair."""
+        return await ask_spot(ask, OKX_SPOT)
+
+    async def positioning(self, ask: Ask) -> list[PositioningRow]:
+        """Shares of accounts and of the top traders' positions, of each coin's main swap."""
+        (listed,) = await ask.all(instruments("SWAP"))
+        return await ask_positioning(ask, listed)
+
+    async def liquidations(self, ask: Ask) -> list[LiquidationTape]:
+        """The last 24 hours of every swap of each coin; the venue does not publish all."""
+        (listed,) = await ask.all(instruments("SWAP"))
+        return await ask_liquidations(ask, listed)
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every live swap, dated future and spot pair; options are not listed here."""

@@ -1,0 +1,221 @@
+"""Kraken's perpetuals, which trade on a host of their own: every ticker in one answer.
+
+https://docs.kraken.com/api/docs/futures-api/trading/get-tickers
+
+PF contracts are linear, of one coin each; PI contracts are inverse, of one dollar each. A funding
+rate is money per contract and hour, not a fraction: a fraction is made of it with the index.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mmflow_mcp.clock import HOUR_MS
+from mmflow_mcp.errors import VenueError, VenueHttp, VenueRateLimited, VenueRejected
+from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.upstream.wire import DAY, Wire, get
+from mmflow_mcp.venues.ask import Ask
+from mmflow_mcp.venues.contracts import (
+    Contract,
+    OpenPart,
+    funding_row,
+    main_perpetuals,
+    sum_open_interest,
+)
+from mmflow_mcp.venues.fields import amount, each, member, number, positive, rate
+from mmflow_mcp.venues.namesakes import is_surely_coin
+from mmflow_mcp.venues.pairs import pair_of
+
+FUTURES_HOST = "futures.kraken.com"
+API = f"https://{FUTURES_HOST}/derivatives/api/v3"
+TICKERS = get(f"{API}/tickers", fresh=5, label="futures/tickers")
+INSTRUMENTS = get(
+    f"{API}/instruments", fresh=DAY, label="futures/instruments", reference=True, optional=True
+)
+
+_MARGINS = {"PF_": "linear", "PI_": "inverse"}
+_RENAMED = {"XDG": "DOGE", "LUNA": "LUNC"}
+_METALS = frozenset({"XAU", "XAG", "XPT", "XPD", "WTI", "BRENT", "NATGAS"})
+# Tokenised stocks: AAPLx, TSLAx.
+_STOCK = re.compile(r"^[A-Z0-9.]+x$")
+
+Row = dict[str, Any]
+Live = tuple[Contract, Row]
+
+
+async def ask_open_interest(ask: Ask) -> list[OpenInterestRow]:
+    """Linear and inverse perpetuals of each coin, summed."""
+    wire, listed = await ask.all(TICKERS, INSTRUMENTS)
+    rows, silent, bad = wire.parsed(parse_open_interest, listed)
+    _note_gaps(ask, silent, bad, "open interest")
+    return ask.pick(rows)
+
+
+async def ask_funding(ask: Ask) -> list[FundingRow]:
+    """The rate of the running hour of each coin's main perpetual."""
+    wire, listed = await ask.all(TICKERS, INSTRUMENTS)
+    rows, silent, bad = wire.parsed(parse_funding, listed)
+    _note_gaps(ask, {c: s for c, s in silent.items() if c not in rows}, bad, "funding rate")
+    return ask.pick(rows)
+
+
+async def ask_perpetuals(ask: Ask) -> list[MarketRow]:
+    """Every perpetual that trades, stocks and money among them."""
+    wire, listed = await ask.all(TICKERS, INSTRUMENTS)
+    return wire.parsed(parse_perpetuals, listed)
+
+
+def _note_gaps(ask: Ask, silent: dict[str, list[str]], bad: int, what: str) -> None:
+    ask.unread(bad)
+    for coin in ask.wants(silent):
+        ask.short(f"missing: no {what} of {', '.join(silent[coin])}", coin=coin)
+
+
+_ERROR = re.compile(rb'"error"\s*:\s*"([A-Za-z ]{3,60})"')
+
+
+def futures_refusal(body: bytes) -> VenueError | None:
+    """`{"result":"error","error":"apiLimitExceeded"}`, with HTTP 200 as well."""
+    head = body[:300]
+    said = _ERROR.search(head) if b'"result":"error"' in head.replace(b" ", b"") else None
+    if said is None:
+        return None
+    code = said[1].decode()
+    if code == "apiLimitExceeded":
+        return VenueRateLimited(200, code)
+    if code.lower().replace(" ", "") in ("unavailable", "servererror", "marketunavailable"):
+        return VenueHttp(503, code)
+    return VenueRejected(f"rejected: {code}")
+
+
+def perpetuals(wire: Wire, listed: Wire) -> Iterator[tuple[Row, str, Row | None]]:
+    """Tickers of perpetuals with their kind of margin and their row of the list, if there is one.
+
+    Symbols of 2019 are in small letters. Without the list the row is None.
+    """
+    known: dict[str, Row] = {}
+    if listed:
+        rows = member(listed.doc, "instruments")
+        known = {str(r.get("symbol")).upper(): r for r in rows if isinstance(r, dict)}
+    seen = set()
+    for row in member(wire.doc, "tickers"):
+        if not isinstance(row, dict) or row.get("tag") != "perpetual":
+            continue
+        symbol = str(row.get("symbol"))
+        margin = _MARGINS.get(symbol[:3].upper())
+        if margin is None or symbol in seen or (known and symbol.upper() not in known):
+            continue
+        seen.add(symbol)
+        yield row, margin, known.get(symbol.upper())
+
+
+def read_contract(row: Row, margin: str, listing: Row | None) -> Contract | None:
+    """The contract of a coin; None for stocks, money, metals and what no longer trades."""
+    if listing is not None and listing.get("tradeable") is False:
+        return None
+    base, quote = str(row["pair"]).split(":")
+    if quote != "USD" or _STOCK.match(base) or base in _METALS:
+        return None
+    pair = pair_of(row["symbol"], _RENAMED.get(base, base), quote)
+    if pair is None or (listing is None and not is_surely_coin(pair.coin)):
+        return None
+    size = 1.0 if listing is None else positive(listing.get("contractSize", 1))
+    return Contract(pair.symbol, pair.coin, pair.multiplier, "USD", margin, size)
+
+
+def live(wire: Wire, listed: Wire) -> tuple[list[Live], dict[str, list[str]], int]:
+    """The contracts of coins with their tickers, the suspended ones by coin, and the bad rows."""
+
+    def read(entry: tuple[Row, str, Row | None]) -> Live | None:
+        contract = read_contract(*entry)
+        return None if contract is None else (contract, entry[0])
+
+    found, bad = each(list(perpetuals(wire, listed)), read)
+    halted = by_coin(c for c, row in found if row.get("suspended"))
+    return [(c, row) for c, row in found if not row.get("suspended")], halted, bad
+
+
+def by_coin(contracts: Iterable[Contract]) -> dict[str, list[str]]:
+    """Symbols by coin."""
+    symbols: dict[str, list[str]] = {}
+    for contract in contracts:
+        symbols.setdefault(contract.coin, []).append(contract.symbol)
+    return symbols
+
+
+def parse_open_interest(
+    wire: Wire, listed: Wire
+) -> tuple[dict[str, OpenInterestRow], dict[str, list[str]], int]:
+    """Rows by coin, the contracts that told nothing by coin, and the bad rows.
+
+    `openInterest` counts coins of a linear contract, dollars of an inverse one.
+    """
+
+    def read(entry: Live) -> OpenPart:
+        contract, row = entry
+        held, mark = amount(row["openInterest"]) * contract.size, positive(row["markPrice"])
+        if contract.margin == "inverse":
+            return OpenPart(contract.coin, contract.symbol, held, held / mark)
+        coins = held * contract.multiplier
+        return OpenPart(contract.coin, contract.symbol, held * mark, coins)
+
+    contracts, halted, bad = live(wire, listed)
+    parts, missed = each(contracts, read)
+    told = {part.symbol for part in parts}
+    silent = by_coin(c for c, _ in contracts if c.symbol not in told)
+    for coin, symbols in halted.items():
+        silent.setdefault(coin, []).extend(symbols)
+    rows = sum_open_interest("kraken", parts, wire.fetched_at, missing=silent)
+    return rows, silent, bad + missed
+
+
+def parse_funding(
+    wire: Wire, listed: Wire
+) -> tuple[dict[str, FundingRow], dict[str, list[str]], int]:
+    """Rows by coin, the contracts that told nothing by coin, and the bad rows.
+
+    `fundingRate` holds for the running hour: dollars per coin (divided by the index) of a linear
+    contract, bitcoin per dollar (multiplied by it) of an inverse one.
+    """
+    next_hour = (wire.fetched_at // HOUR_MS + 1) * HOUR_MS
+
+    def read(entry: Live) -> tuple[Contract, FundingRow]:
+        contract, row = entry
+        money, index = number(row["fundingRate"]), positive(row["indexPrice"])
+        fraction = money * index if contract.margin == "inverse" else money / index
+        made = funding_row(
+            "kraken",
+            contract,
+            rate(fraction),
+            1,
+            wire.fetched_at,
+            kind="fixed",
+            mark=positive(row["markPrice"]),
+            next_ms=next_hour,
+        )
+        return contract, made
+
+    contracts, halted, bad = live(wire, listed)
+    found, missed = each(contracts, read)
+    told = {contract.symbol for contract, _ in found}
+    silent = by_coin(c for c, _ in contracts if c.symbol not in told)
+    for coin, symbols in halted.items():
+        silent.setdefault(coin, []).extend(symbols)
+    return main_perpetuals(found), silent, bad + missed
+
+
+def parse_perpetuals(wire: Wire, listed: Wire) -> list[MarketRow]:
+    """The perpetuals that trade."""
+    rows = []
+    for row, margin, listing in perpetuals(wire, listed):
+        if listing is not None and listing.get("tradeable") is False:
+            continue
+        try:
+            contract = read_contract(row, margin, listing)
+        except (KeyError, TypeError, ValueError):
+            contract = None
+        label = f"{row['symbol']} {margin} perpetual"
+        rows.append(
+            MarketRow("kraken", row["symbol"], contract.coin if contract else None, "perp", label)
+        )
+    return rows

@@ -1,0 +1,71 @@
+"""The days on which US exchanges trade, and therefore US funds report flows.
+
+NYSE rules: a holiday on a Sunday is kept on Monday, on a Saturday on Friday, except that New
+Year's Day on a Saturday is not kept. Days of mourning are by decree and listed.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+
+from mmflow_mcp.clock import HOUR_MS
+
+_DECREED = frozenset({date(2025, 1, 9)})
+# Late figures of a session came up to 31 hours after its close (20:00 or 21:00 UTC).
+_REPORTED_BY_MS = (24 + 21 + 7) * HOUR_MS
+
+
+def is_session(day: date) -> bool:
+    """Whether US exchanges trade on that day."""
+    return day.weekday() < 5 and day not in _holidays(day.year) and day not in _DECREED
+
+
+def last_session(day: date) -> date:
+    """The newest session that is not after a day."""
+    while not is_session(day):
+        day -= timedelta(days=1)
+    return day
+
+
+def expected_session(now_ms: int) -> date:
+    """The newest session whose flows all funds must have reported by now, epoch ms."""
+    reported = datetime.fromtimestamp((now_ms - _REPORTED_BY_MS) / 1000, UTC)
+    return last_session(reported.date())
+
+
+@cache
+def _holidays(year: int) -> frozenset[date]:
+    fixed = [date(year, 7, 4), date(year, 12, 25)]
+    if year >= 2022:
+        fixed.append(date(year, 6, 19))
+    kept = {_observed(day) for day in fixed}
+    if date(year, 1, 1).weekday() != 5:
+        kept.add(_observed(date(year, 1, 1)))
+    return frozenset(
+        kept
+        | {
+            _nth(year, 1, 0, 3),
+            _nth(year, 2, 0, 3),
+            _easter(year) - timedelta(days=2),
+            _nth(year, 6, 0, 1) - timedelta(days=7),
+            _nth(year, 9, 0, 1),
+            _nth(year, 11, 3, 4),
+        }
+    )
+
+
+def _observed(day: date) -> date:
+    return day + timedelta(days={5: -1, 6: 1}.get(day.weekday(), 0))
+
+
+def _nth(year: int, month: int, weekday: int, n: int) -> date:
+    first = date(year, month, 1)
+    return first + timedelta(days=(weekday - first.weekday()) % 7 + 7 * (n - 1))
+
+
+def _easter(year: int) -> date:
+    """Gregorian Easter Sunday (the anonymous computus)."""
+    a, b, c = year % 19, year // 100, year % 100
+    d = (19 * a + b - b // 4 - (b - (b + 8) // 25 + 1) // 3 + 15) % 30
+    e = (32 + 2 * (b % 4) + 2 * (c // 4) - d - c % 4) % 7
+    f = d + e - 7 * ((a + 11 * d + 22 * e) // 451) + 114
+    return date(year, f // 31, f % 31 + 1)
