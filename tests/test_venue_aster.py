@@ -6,7 +6,7 @@ import pytest
 from bending import Bent, changing, without
 from wires import asking, recorded, sample
 
-from mmflow_mcp.errors import VenueError, VenueRateLimited, VenueRejected, VenueTimeout
+from mmflow_mcp.errors import VenueRateLimited, VenueRejected, VenueTimeout
 from mmflow_mcp.rows import FundingRow, OpenInterestRow
 from mmflow_mcp.upstream.wire import Wire
 from mmflow_mcp.venues.aster import PERPETUALS, Aster, guess_perpetual, is_coin
@@ -159,7 +159,7 @@ class TestFunding:
         """Three requests, one round."""
         rows, ask = await funding()
         assert {"BTC", "ETH", "PEPE", "GNS", "ASTER"} == set(rows)
-        assert (3, 1) == (len(ask._upstream.asked), ask.rounds)
+        assert (3, 1) == (len(ask.answers.asked), ask.rounds)
 
     @pytest.mark.parametrize("hours", [0, -8, 48, "NaN", None])
     async def test_an_absurd_period_is_no_period(self, hours: Any) -> None:
@@ -185,7 +185,7 @@ class TestParts:
             ({"underlyingSubType": ["Pre-Market"]}, False),
         ],
     )
-    def test_what_a_coin_is(self, row: dict[str, Any], expected: bool) -> None:
+    def test_what_a_coin_is(self, row: dict[str, Any], *, expected: bool) -> None:
         """`underlyingType` says COIN of everything."""
         assert expected is is_coin({"underlyingType": "COIN", **row})
 
@@ -261,8 +261,3 @@ class TestRecorded:
         ask = asking("aster", "BTC", real=True)
         assert [] == await ASTER.open_interest(ask)
         assert {"BTC"} == ask.unreadable
-
-
-def test_errors_are_the_houses_own() -> None:
-    """What `refusal` gives is an error that the fan-out notes."""
-    assert isinstance(GONE, VenueError)
