@@ -46,7 +46,8 @@ class TestTheEnvironment:
         self, name: str, text: str, expected: Any
     ) -> None:
         """In its type, without the blanks around it."""
-        found = from_environment({VARIABLES[name]: f"  {text} "})
+        source = {"MMFLOW_SOURCE": "sim"} if name == "faults" else {}
+        found = from_environment({**source, VARIABLES[name]: f"  {text} "})
         assert replace(Settings(), **{name: expected}) == found
         assert type(expected) is type(getattr(found, name))
 

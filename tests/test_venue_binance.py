@@ -1,5 +1,6 @@
 """Binance: open interest of three contracts of a coin, each in its own unit."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -269,8 +270,16 @@ class TestWithoutLists:
     async def test_a_list_of_something_else_is_none(self) -> None:
         """When it names nothing that is quoted, it is said and not believed."""
         other = {"symbol": "DOGEUSDT", "baseAsset": "BLZ"}
-        bend = listing(lambda rows: [rows[0] | other])
-        rows, ask = await open_interest("XRP", bends={"fapi/v1/exchangeInfo": bend})
+
+        def bend_of(other: dict[str, str]) -> Any:
+            return listing(lambda rows: [rows[0] | other])
+
+        rows, ask = await open_interest("XRP", bends={"fapi/v1/exchangeInfo": bend_of(other)})
+        assert 2_000_000 == rows["XRP"].oi_usd
+        # Nor is DOGEUSDT, whose base cannot be BLZ.
+        assert ["changed: 1 of 1 rows could not be read (exchangeInfo)"] == ask.shortfalls
+        other = {"symbol": "ZILUSDT", "baseAsset": "ZIL"}
+        rows, ask = await open_interest("XRP", bends={"fapi/v1/exchangeInfo": bend_of(other)})
         assert 2_000_000 == rows["XRP"].oi_usd
         assert [
             "changed: the list of contracts is not that of what is quoted (exchangeInfo)"
@@ -301,7 +310,7 @@ class TestWithoutLists:
         whole, _ = await open_interest("BTC")
         linear = {"dapi/v1/exchangeInfo": listing(lambda _: [])}
         one, _ = await open_interest("BTC", failing=fails, bends=linear)
-        assert pytest.approx(840_065_002.5) == one["BTC"].oi_usd
+        assert whole["BTC"].oi_usd == one["BTC"].oi_usd
         rows, _ = await open_interest("BTC", failing=fails)
         assert whole["BTC"].oi_usd == rows["BTC"].oi_usd
         assert whole["BTC"].oi_coins == rows["BTC"].oi_coins
@@ -372,14 +381,16 @@ class TestRecorded:
     """What the venue really sent, in part years apart."""
 
     async def test_open_interest_of_btc(self) -> None:
-        """OI of March 2026 at the only bulk mark there is, of November 2024."""
+        """OI of March 2026 at the single mark a day later: the bulk one is of November 2024."""
         ask = asking("binance", "BTC", real=True)
         (row,) = await BINANCE.open_interest(ask)
-        # 92,820.809 x 93,951.8 + 11,907,908 x 100
-        assert pytest.approx(92_820.809 * 93_951.8 + 1_190_790_800) == row.oi_usd
-        assert pytest.approx(92_820.809 + 1_190_790_800 / 93_951.8) == row.oi_coins
-        assert 1_732_715_655_000 == row.fetched_at
+        # 92,820.809 x 71,607.5028913 + 11,907,908 x 100
+        assert pytest.approx(92_820.809 * 71_607.5028913 + 1_190_790_800) == row.oi_usd
+        assert pytest.approx(92_820.809 + 1_190_790_800 / 71_607.5028913) == row.oi_coins
+        assert "2026-03-17" == f"{datetime.fromtimestamp(row.fetched_at / 1000, UTC):%Y-%m-%d}"
         assert ("BTCBUSD", "BTCUSDC") == row.not_counted
+        said = "stale: open interest of BTCUSDT is priced at a mark of another time"
+        assert said in ask.shortfalls
 
     def test_every_recorded_list_can_be_read(self) -> None:
         """115 USDT and 2 BUSD perpetuals of 2021, without 2 indices, 2 dated, 1 not yet trading."""

@@ -32,6 +32,7 @@ from mmflow_mcp.venues.fapi_perps import ask_funding, ask_open_interest
 from mmflow_mcp.venues.fapi_rows import PERIODS
 from mmflow_mcp.venues.fields import number_or_none, positive
 from mmflow_mcp.venues.namesakes import is_surely_coin
+from mmflow_mcp.venues.singles import ask_some
 
 HOST = "fapi.binance.com"
 COIN_HOST = "dapi.binance.com"
@@ -96,6 +97,7 @@ USDM = Line(
     assume_period,
     aligned=True,
     premium_weight=10,
+    steady=frozenset({"BTCUSDT", "ETHUSDT"}),
 )
 COINM = Line(
     f"https://{COIN_HOST}/dapi/v1",
@@ -107,6 +109,7 @@ COINM = Line(
     premium_weight=10,
     usual="{}USD_PERP",
     prefix="dapi/",
+    steady=frozenset({"BTCUSD_PERP", "ETHUSD_PERP"}),
 )
 LINES = (USDM, COINM)
 
@@ -129,6 +132,7 @@ class Binance(Venue):
     )
     hosts = (HOST, COIN_HOST)
     # USD-M and COIN-M share one weight since 2026-06-30.
+    always = ("BTC", "ETH")
     meters = (Meter((HOST, COIN_HOST), 2400, 60),)
     data_source = "Binance futures public REST (USD-M and COIN-M)"
     docs = "https://developers.binance.com/docs/derivatives"
@@ -153,7 +157,7 @@ class Binance(Venue):
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every trading contract, stocks and dated futures among them."""
         rows: list[MarketRow] = []
-        wires = await ask.all(exchange_info(USDM, required=True), exchange_info(COINM))
+        wires = await ask_some(ask, [*map(exchange_info, LINES)])
         for line, wire in zip(LINES, wires, strict=True):
             if wire:
                 found, bad = wire.parsed(parse_markets, line, self.id)
