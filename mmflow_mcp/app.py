@@ -49,7 +49,6 @@ class App:
 
     def _build(self) -> "Core":
         from mmflow_mcp.core.core import Core  # noqa: PLC0415 - parts load at the first question
-        from mmflow_mcp.endpoints.params import venues_of  # noqa: PLC0415
         from mmflow_mcp.upstream.client import Upstream  # noqa: PLC0415
         from mmflow_mcp.upstream.shelf import Shelf  # noqa: PLC0415
         from mmflow_mcp.venues import roll  # noqa: PLC0415
@@ -75,7 +74,7 @@ class App:
             bus=self.bus,
             deadline=self.settings.deadline,
             pinned_now=self.settings.now_ms if self.kind == "replay" else None,
-            venues_off=frozenset(venues_of(self.settings.venues_off) or ()),
+            venues_off=frozenset(_venues_off(self.settings.venues_off)),
         )
 
     def _kept_in(self) -> Path | None:
@@ -122,6 +121,16 @@ class App:
         """Close the connections."""
         if self._core is not None:
             await self._core.upstream.aclose()
+
+
+def _venues_off(text: str) -> "tuple[str, ...]":
+    """Ids of venues never to ask. Raises `BadQuestion` for what is no venue, and for `all`."""
+    from mmflow_mcp.endpoints.params import venues_of  # noqa: PLC0415
+
+    off = venues_of(text) or ()
+    if off == ("all",):
+        raise BadQuestion("venues-off", "with every venue off nothing can be answered.")
+    return off
 
 
 def read_faults(specs: Iterable[str]) -> "tuple[Fault, ...]":

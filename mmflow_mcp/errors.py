@@ -48,6 +48,8 @@ class BadQuestion(MmflowError):
         self.fits = fits
         self.nearest = tuple(nearest)
         text = f"{argument}: {message}" if argument else message
+        if not text.endswith((".", "?", "!")):
+            text += "."
         if self.nearest:
             text += f" Nearest: {', '.join(self.nearest)}."
         if fits:

@@ -83,6 +83,10 @@ class Settings:
                 f"{self.source!r} is no source.",
                 fits="live, sim, sim:http://HOST:PORT or replay:PATH[,PATH...]",
             )
+        if self.faults and self.source != "sim":
+            raise BadQuestion(
+                "fault", "only the simulation in process has faults.", fits="--source sim"
+            )
         if self.now:
             moment_of(self.now)
         if self.proxy and self.source == "live":

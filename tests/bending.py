@@ -1,7 +1,7 @@
 """Answers bent by hand: a sample with its document changed, or an address that fails."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from wires import SAMPLES, Answers
@@ -20,8 +20,8 @@ class Bent(Answers):
         self,
         venue: str,
         *,
-        bends: dict[str, Bend] | None = None,
-        failing: dict[str, VenueError] | None = None,
+        bends: Mapping[str, Bend] | None = None,
+        failing: Mapping[str, VenueError] | None = None,
     ) -> None:
         super().__init__(SAMPLES / f"{venue}.har")
         self.venue = venue
@@ -49,16 +49,18 @@ class Bent(Answers):
 
     def ask(self, *coins: str) -> "RoundsAsk":
         """A question over these answers."""
-        return RoundsAsk(self.venue, self, coins=coins or None, deadline=1e9)  # type: ignore[arg-type]
+        return RoundsAsk(self, coins or None)
 
 
 class RoundsAsk(Ask):
     """An `Ask` that counts the rounds in which it had to wait for requests."""
 
-    __slots__ = ("rounds",)
+    __slots__ = ("answers", "rounds")
 
-    def __init__(self, *args: Any, **named: Any) -> None:
-        super().__init__(*args, **named)
+    def __init__(self, answers: Bent, coins: tuple[str, ...] | None) -> None:
+        upstream: Any = answers
+        super().__init__(answers.venue, upstream, coins=coins, deadline=1e9)
+        self.answers = answers
         self.rounds = 0
 
     async def _fetch_all(self, *args: Any) -> None:

@@ -384,6 +384,17 @@ class TestNetwork:
                 await fetch(upstream, port)
 
 
+class OnePool:
+    """Stands where a pool per host stands: one transport for every host."""
+
+    def __init__(self, transport: httpx2.AsyncBaseTransport) -> None:
+        self._transport = transport
+
+    def of(self, host: str) -> httpx2.AsyncBaseTransport:
+        """The transport."""
+        return self._transport
+
+
 class TestRemoteSim:
     """Simulated venues that run elsewhere."""
 
@@ -422,8 +433,7 @@ class TestRemoteSim:
         """Scheme, port, query and Host follow; sockets are as secure as the base."""
         remote = RemoteSimTransport(base)
         inner = Scripted(lambda _: httpx2.Response(200))
-        await remote._inner.aclose()
-        remote._inner = inner  # type: ignore[assignment]
+        remote._pools = OnePool(inner)  # type: ignore[assignment]
         await remote.handle_async_request(httpx2.Request("GET", asked))
         (moved,) = inner.asked
         assert (expected, [host]) == (str(moved.url), moved.headers.get_list("host"))
@@ -432,8 +442,7 @@ class TestRemoteSim:
         """And its extensions, which layers below may read."""
         remote = RemoteSimTransport("http://127.0.0.1:9100")
         inner = Scripted(lambda _: httpx2.Response(200))
-        await remote._inner.aclose()
-        remote._inner = inner  # type: ignore[assignment]
+        remote._pools = OnePool(inner)  # type: ignore[assignment]
         sent = httpx2.Request(
             "POST", "https://api.venue.test/info", content=b"{}", extensions={"deadline": 3.0}
         )

@@ -110,27 +110,41 @@ def _short(row: object) -> bool:
     return bool(getattr(row, "not_counted", None))
 
 
-@pytest.mark.parametrize("tool", ["get_funding", "get_oi"])
+# Where a venue's list of contracts stands apart from its quotes, the quotes lose rows: what is lost
+# from both lists at once no one can know.
+QUOTES = {
+    "binance": ("/premiumIndex", "/premiumIndex"),
+    "aster": ("/premiumIndex", "/premiumIndex"),
+    "bybit": ("/tickers", "/tickers"),
+    "okx": ("/funding-rate", "/open-interest"),
+}
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("index,tool", [(0, "get_funding"), (1, "get_oi")])
 @pytest.mark.parametrize("venue", VENUES)
-async def test_dropped_rows_are_noticed(venue: str, tool: str) -> None:
+async def test_dropped_rows_are_noticed(venue: str, index: int, tool: str, share: float) -> None:
     """A coin whose rows are missing is said to be missing, never answered as less in silence."""
     async with world() as app:
         whole = await ask(app, tool, coins=COINS, venues=venue)
-    truth = {row.coin: row for row in whole.data.rows}
-    async with world(f"{venue}:drop=0.5") as app:
+    truth = {row.coin: figure(row) for row in whole.data.rows}
+    part = QUOTES.get(venue, ("", ""))[index]
+    async with world(f"{venue}{part}:drop={share}") as app:
         try:
             answer = await ask(app, tool, coins=COINS, venues=venue)
-        except Exception as error:  # noqa: BLE001 - an error that says so is an honest answer too
-            assert venue in str(error)  # noqa: PT017
+        except AllVenuesFailed as failure:
+            assert venue in str(failure)  # noqa: PT017 - an error that says so is honest too
             return
-    same = all(
-        truth[row.coin].oi_usd == row.oi_usd
-        if tool == "get_oi"
-        else truth[row.coin].rate == row.rate
-        for row in answer.data.rows
-    )
-    if not same or len(answer.data.rows) < len(truth):
-        assert answer.meta["partial"] or answer.meta.get("notListed")
+    if truth != {row.coin: figure(row) for row in answer.data.rows}:
+        assert answer.meta["partial"] is True
+        assert [venue] == [note["source"] for note in answer.meta["sources"]]
+
+
+def figure(row: object) -> tuple[str, float]:
+    """What a row says: its contracts and its number."""
+    if hasattr(row, "rate"):
+        return row.symbol, row.rate  # type: ignore[attr-defined]
+    return ",".join(row.symbols), row.oi_usd  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("tool", ["get_funding", "get_oi"])
@@ -166,3 +180,41 @@ async def test_options_have_one_source_and_say_when_it_fails(tool: str, fault: s
         with pytest.raises(AllVenuesFailed) as failure:
             await ask(app, tool, underlying="BTC")
     assert failure.value.sources[0]["reason"].startswith(FATAL[fault])
+
+
+@pytest.mark.parametrize("tool", ["get_funding", "get_oi"])
+@pytest.mark.parametrize("venue", VENUES)
+async def test_a_venue_that_lists_nothing_has_failed(venue: str, tool: str) -> None:
+    """An empty list is a change of the venue, not a coin that nobody lists.
+
+    A venue that can be asked for one contract at a time may answer the truth that way instead.
+    """
+    async with world() as app:
+        whole = await ask(app, tool, coins=["BTC"], venues=venue)
+    async with world(f"{venue}:drop=1") as app:
+        answer = await ask(app, tool, coins=["BTC"], venues="all")
+    mine = [row for row in answer.data.rows if row.venue == venue]
+    said = {note["source"] for note in answer.meta["sources"]}
+    assert venue not in answer.meta.get("notListed", {}).get("BTC", [])
+    if [figure(row) for row in mine] != [figure(row) for row in whole.data.rows]:
+        assert answer.meta["partial"] is True
+        assert venue in said
+
+
+@pytest.mark.parametrize("missing", ["mark_iv", "underlying_price"])
+@pytest.mark.parametrize("tool", ["get_gex", "get_skew"])
+async def test_a_surface_made_of_nothing_is_an_error(tool: str, missing: str) -> None:
+    """Never a made-up zero: without volatility or forward there is no surface, and it says why."""
+    async with world(f"deribit:missing={missing}") as app:
+        with pytest.raises(AllVenuesFailed) as failure:
+            await ask(app, tool, underlying="BTC")
+    assert "changed: " in str(failure.value)
+
+
+@pytest.mark.parametrize("missing", ["mark_iv", "underlying_price", "open_interest"])
+async def test_a_chain_that_lacks_a_figure_says_so(missing: str) -> None:
+    """The rows are answered with nulls, partial, and the reason counts them."""
+    async with world(f"deribit:missing={missing}") as app:
+        answer = await ask(app, "get_option_chain", underlying="BTC")
+    assert answer.meta["partial"] is True
+    assert any("options have no" in note["reason"] for note in answer.meta["sources"])

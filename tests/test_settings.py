@@ -48,8 +48,11 @@ class TestTheEnvironment:
         self, name: str, text: str, expected: Any
     ) -> None:
         """In its type, without the blanks around it."""
-        found = from_environment({VARIABLES[name]: f"  {text} "})
-        assert replace(Settings(), **{name: expected}) == found
+        # Faults go with the simulation alone.
+        base: dict[str, Any] = {"source": "sim"} if name == "faults" else {}
+        environment = {VARIABLES[key]: value for key, value in base.items()}
+        found = from_environment({**environment, VARIABLES[name]: f"  {text} "})
+        assert replace(Settings(), **{**base, name: expected}) == found
         assert type(expected) is type(getattr(found, name))
 
     def test_every_variable_is_named_alike(self) -> None:

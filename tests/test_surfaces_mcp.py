@@ -152,6 +152,7 @@ WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
     ("get_funding", {"coins": ["BTC"], "venues": [""]}, ["venues", "empty"]),
     ("get_funding", {"coins": ["BTC"], "venues": ["cme"]}, ["cme", "cannot answer"]),
     ("get_funding", {"coins": ["BTC"], "venues": ["bitmex"]}, ["closed", "2026-09-23"]),
+    ("get_funding", {"coins": ["BTC"], "venues": ["all", "nasdaq"]}, ["nasdaq", "no venue"]),
     ("get_funding", {"limt": 5}, ["limt", "limit"]),
     ("get_funding", {"limit": 0}, ["limit", "1 to"]),
     ("get_funding", {"limit": "many"}, ["limit", "1 to"]),
@@ -159,12 +160,12 @@ WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
     ("get_funding", {"detail": "everything"}, ["detail", "brief or full"]),
     ("get_gex", {}, ["underlying", "required", "BTC"]),
     ("get_gex", {"underlying": "DOGE"}, ["DOGE", "BTC, ETH, SOL, XRP"]),
-    ("get_gex", {"underlying": ["BTC"]}, ["underlying"]),
-    ("get_gex", {"underlying": ""}, ["underlying"]),
+    ("get_gex", {"underlying": ["BTC"]}, ["underlying: ", "BTC, ETH, SOL, XRP"]),
+    ("get_gex", {"underlying": ""}, ["underlying: ", "BTC, ETH, SOL, XRP"]),
     ("get_markets", {"exchange": "nowhere"}, ["nowhere", "Fits"]),
     ("get_markets", {"exchange": "cme"}, ["cme", "no markets"]),
-    ("get_markets", {"page": -1}, ["page"]),
-    ("get_markets", {"pageSize": 501}, ["pageSize"]),
+    ("get_markets", {"page": -1}, ["page", "-1", "0 to"]),
+    ("get_markets", {"pageSize": 501}, ["pageSize", "501", "1 to 500"]),
 ]
 
 
@@ -342,6 +343,59 @@ async def test_cancelling_a_call_leaves_the_others_their_answer() -> None:
             await anyio.sleep(0.05)
             first.cancel()
     assert [True] * 199 == answers
+
+
+@ERAS
+async def test_an_unknown_tool_is_taught(era: dict[str, str]) -> None:
+    """The nearest name and all there are, as an error result."""
+    async with world() as app, connect(app, era) as client:
+        text = await failure(client, "get_fundings", {})
+    assert "Nearest: get_funding" in text
+    assert "get_gex" in text
+
+
+@ERAS
+async def test_a_wide_question_reports_its_progress(era: dict[str, str]) -> None:
+    """One notice per venue that is done, up to all of them; nothing for a warm answer."""
+    seen: list[tuple[float, float | None]] = []
+
+    async def heard(progress: float, total: float | None, message: str | None) -> None:
+        assert message
+        seen.append((progress, total))
+
+    question = {"coins": ["BTC"], "venues": "all"}
+    async with world("*:latency=0.05") as app, connect(app, era) as client:
+        await client.call_tool("get_funding", question, progress_callback=heard)
+        cold = list(seen)
+        await client.call_tool("get_funding", question, progress_callback=heard)
+    count = len(MARKET.venues())
+    assert [(float(i + 1), float(count)) for i in range(count)] == cold
+    assert cold == seen
+
+
+async def test_a_chain_comes_in_the_order_of_expiry_strike_and_side() -> None:
+    """CONTRACT section 2: rows come in a stable order."""
+    async with world() as app, connect(app, {}) as client:
+        result = await client.call_tool("get_option_chain", {"underlying": "ETH", "limit": 1000})
+    assert result.structured_content is not None
+    table = result.structured_content["data"]
+    expiry, strike, side = (table["columns"].index(n) for n in ("expiryMs", "strike", "type"))
+    keys = [(row[expiry], row[strike], row[side]) for row in table["rows"]]
+    assert sorted(keys) == keys
+
+
+async def test_only_what_is_cut_is_called_narrowed() -> None:
+    """Deribit answers funding for BTC and ETH by default, and its whole list of markets."""
+    async with world() as app, connect(app, {}) as client:
+        funding = await client.call_tool("get_funding", {"venues": "deribit,binance"})
+        interest = await client.call_tool("get_oi", {"venues": "binance"})
+        markets = await client.call_tool("get_markets", {"exchange": "deribit"})
+    assert funding.structured_content is not None
+    assert interest.structured_content is not None
+    assert markets.structured_content is not None
+    assert {"deribit": "BTC, ETH"} == funding.structured_content["meta"]["narrowed"]
+    assert "20 largest" in interest.structured_content["meta"]["narrowed"]["binance"]
+    assert "narrowed" not in markets.structured_content["meta"]
 
 
 def test_tools_can_be_narrowed_at_start() -> None:

@@ -251,6 +251,38 @@ def test_bad_options_are_one_sentence(words: list[str]) -> None:
     assert 1 == len(result.stderr.strip().splitlines())
 
 
+def test_options_stand_before_or_after_the_command() -> None:
+    """And words of the question may follow them: nothing that was said is dropped."""
+    orders = [
+        [*SIM, "call", "get_funding", "coins=BTC", "--json"],
+        ["call", "get_funding", "coins=BTC", "--json", *SIM],
+        ["call", "--json", *SIM, "get_funding", "coins=BTC"],
+        ["call", "get_funding", *SIM, "--json", "coins=BTC"],
+    ]
+    answers = [run(*words) for words in orders]
+    assert [0] * 4 == [answer.returncode for answer in answers], answers[0].stderr
+    assert 1 == len({answer.stdout for answer in answers})
+    assert [1] == [len(json.loads(answers[0].stdout)["data"])]
+
+
+def test_other_peoples_pipes_are_no_failure_of_ours() -> None:
+    """A reader that leaves, a terminal without the letters, a port that is none: no traceback."""
+    line = [*COMMAND, "call", "get_option_chain", "underlying=BTC", "--json", *SIM]
+    child = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT)
+    assert child.stdout is not None
+    child.stdout.read(10)
+    child.stdout.close()
+    assert child.stderr is not None
+    assert b"" == child.stderr.read()
+    child.stderr.close()
+    child.wait(timeout=20)
+    narrow = run("call", "get_funding", "coins=比特币", *SIM, PYTHONIOENCODING="cp1252")
+    assert 2 == narrow.returncode
+    assert "Traceback" not in narrow.stderr
+    port = run("serve", "--port", "99999")
+    assert "fits: 0 to 65535" in port.stderr
+
+
 def test_doctor_finds_everything_well_on_a_healthy_market() -> None:
     """Every venue and capability, ok, status 0; the ledger below."""
     result = run("doctor", *SIM)

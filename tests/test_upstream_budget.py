@@ -93,6 +93,18 @@ async def test_a_host_of_two_meters_obeys_both() -> None:
     assert [0, 0, 1, 1, 60] == world.times
 
 
+async def test_a_host_does_not_wait_for_what_only_another_may_not_do() -> None:
+    """The queue of one host's own meter holds nobody back who shares another meter with it."""
+    inner = Scripted(lambda _: judged())
+    meters = (Meter((A,), 1, 0.05), Meter((A, B), 4, 10))
+    budget = BudgetTransport(inner, FixedClock(NOW), meters)
+    async with anyio.create_task_group() as tasks:
+        for host in (A, A, B):
+            tasks.start_soon(budget.handle_async_request, request(call(host=host)))
+            await anyio.lowlevel.checkpoint()
+    assert [A, B, A] == [asked.url.host for asked in inner.asked]
+
+
 async def test_it_refuses_rather_than_wait_past_the_deadline() -> None:
     """The refusal is our own, says when there is room, and costs nothing."""
     world = World(Meter((A,), 1, 10))

@@ -100,12 +100,15 @@ class TestFreshness:
             read = [w.cache.peek(call(path)) for path in ("/old", "/new")]
         assert [123, NOW] == [wire.fetched_at for wire in read if wire]
 
-    async def test_an_answer_larger_than_the_cache_is_served_and_not_kept(self) -> None:
+    async def test_an_answer_larger_than_the_cache_is_served_and_not_kept(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """The bound of the cache is no bound on answers."""
         inner = Scripted(lambda _: judged("x" * 2000))
         async with world(inner, max_bytes=1000) as w:
             assert ("x" * 2000, None) == await w.ask()
             assert w.cache.peek(call()) is None
+        assert "" == caplog.text
 
     async def test_the_least_used_answers_leave_first(self) -> None:
         """The cache holds `max_bytes`; what was looked at lately stays."""

@@ -6,7 +6,7 @@ import pytest
 from bending import Bent, changing, without
 from wires import asking, recorded, sample
 
-from mmflow_mcp.errors import VenueError, VenueRateLimited, VenueRejected, VenueTimeout
+from mmflow_mcp.errors import VenueRateLimited, VenueRejected, VenueTimeout
 from mmflow_mcp.rows import FundingRow, OpenInterestRow
 from mmflow_mcp.upstream.wire import Wire
 from mmflow_mcp.venues.aster import PERPETUALS, Aster, guess_perpetual, is_coin
@@ -159,7 +159,7 @@ class TestFunding:
         """Three requests, one round."""
         rows, ask = await funding()
         assert {"BTC", "ETH", "PEPE", "GNS", "ASTER"} == set(rows)
-        assert (3, 1) == (len(ask._upstream.asked), ask.rounds)
+        assert (3, 1) == (len(ask.answers.asked), ask.rounds)
 
     @pytest.mark.parametrize("hours", [0, -8, 48, "NaN", None])
     async def test_an_absurd_period_is_no_period(self, hours: Any) -> None:
@@ -185,7 +185,7 @@ class TestParts:
             ({"underlyingSubType": ["Pre-Market"]}, False),
         ],
     )
-    def test_what_a_coin_is(self, row: dict[str, Any], expected: bool) -> None:
+    def test_what_a_coin_is(self, row: dict[str, Any], *, expected: bool) -> None:
         """`underlyingType` says COIN of everything."""
         assert expected is is_coin({"underlyingType": "COIN", **row})
 
@@ -236,7 +236,7 @@ class TestRecorded:
     """Excerpts; the only recorded list of contracts is an example of the documentation."""
 
     async def test_funding_of_september_2025(self) -> None:
-        """The list is not that of what is quoted: only what is surely a coin is answered."""
+        """The list is of something else: only what is surely a coin is answered."""
         ask = asking("aster", real=True)
         (row,) = await ASTER.funding(ask)
         assert ("INJ", 0.0001, 8, 12.24330596) == (
@@ -246,7 +246,7 @@ class TestRecorded:
             row.mark_price,
         )
         assert 1_758_787_200_000 == row.next_funding_time
-        assert ask.shortfalls[0].startswith("changed: the list of contracts is not that")
+        assert "changed: 1 of 1 rows could not be read (exchangeInfo)" == ask.shortfalls[0]
 
     def test_recorded_answers_have_the_shapes_that_are_read(self) -> None:
         """Caps may be null, hours are whole, open interest is text."""
@@ -256,13 +256,17 @@ class TestRecorded:
         assert {"symbol": "BTCUSDT", "openInterest": "6196.323", "time": 1787059914451} == held
         assert 3 == len(recorded("aster", premium_index(PERPETUALS)).doc)
 
-    async def test_open_interest_without_a_price_of_its_time_is_not_answered(self) -> None:
-        """The quotes recorded hold no BTCUSDT."""
+    async def test_open_interest_at_a_price_of_another_time_says_so(self) -> None:
+        """6,196.323 BTC of 2026 at the only mark recorded, of 2020: as old as that, and marked."""
         ask = asking("aster", "BTC", real=True)
-        assert [] == await ASTER.open_interest(ask)
-        assert {"BTC"} == ask.unreadable
+        (row,) = await ASTER.open_interest(ask)
+        assert pytest.approx(6_196.323 * 11_793.63104562) == row.oi_usd
+        assert (6_196.323, 1_597_370_495_002) == (row.oi_coins, row.fetched_at)
+        said = "stale: open interest of BTCUSDT is priced at a mark of another time"
+        assert said in ask.shortfalls
 
-
-def test_errors_are_the_houses_own() -> None:
-    """What `refusal` gives is an error that the fan-out notes."""
-    assert isinstance(GONE, VenueError)
+    async def test_funding_of_a_single_quote_needs_its_period(self) -> None:
+        """Neither list nor bulk holds BTCUSDT, and no list tells its period."""
+        ask = asking("aster", "BTC", real=True)
+        assert [] == await ASTER.funding(ask)
+        assert "missing: no funding rate with a known period of BTCUSDT" in ask.shortfalls

@@ -197,8 +197,8 @@ def test_a_quanto_contract_is_not_taken_for_another() -> None:
 
 
 def test_a_side_list_that_cannot_be_read_does_not_take_the_rest_with_it() -> None:
-    """The one inverse contract came without its name once (recorded 2025-12-31)."""
-    given = changed("BTC_USD", name="")
+    """The one inverse contract without its state's sense: the other lists are still summed."""
+    given = changed("BTC_USD", name="", type="direct")
     rows, _, bad = parse_open_interest(given[0][1], given)
     assert (("BTC_USD1", "BTC_USDT"), 2) == (rows["BTC"].symbols, bad)
 
@@ -348,10 +348,10 @@ async def test_a_silent_contract_is_not_called_unlisted() -> None:
     """XRP has no size, LTC no period; both are listed. ZZZ is not."""
     ask = asking("gateio", "XRP", "ZZZ")
     assert ([], {"XRP"}) == (await GATE.open_interest(ask), ask.unreadable)
-    assert "changed: no open interest for XRP_USDT" in ask.shortfalls
+    assert "missing: no open interest of XRP_USDT" in ask.shortfalls
     ask = asking("gateio", "LTC", "ZZZ")
     assert ([], {"LTC"}) == (await GATE.funding(ask), ask.unreadable)
-    assert "changed: no funding rate for LTC_USDT" in ask.shortfalls
+    assert "missing: no funding rate of LTC_USDT" in ask.shortfalls
 
 
 @pytest.mark.anyio

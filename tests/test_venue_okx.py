@@ -19,7 +19,7 @@ from mmflow_mcp.errors import (
     VenueTimeout,
 )
 from mmflow_mcp.rows import FundingRow, OpenInterestRow
-from mmflow_mcp.upstream.wire import NOTHING, Wire
+from mmflow_mcp.upstream.wire import Wire
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.okx import FUNDING, MARKS, OPEN_INTEREST, Okx, instruments
 from mmflow_mcp.venues.okx_swaps import (
@@ -35,7 +35,7 @@ READ_AT = 1_789_412_345_678
 Rows = dict[str, OpenInterestRow]
 
 
-def open_rows(oi: Wire | None = None, listed: Wire | None = None, marks: Wire = NOTHING) -> Rows:
+def open_rows(oi: Wire | None = None, listed: Wire | None = None, *marks: Wire) -> Rows:
     """The open interest of our samples, or of what is given in their place."""
     oi = oi or sample("okx", OPEN_INTEREST)
     listed = sample("okx", instruments("SWAP")) if listed is None else listed
@@ -100,7 +100,7 @@ def test_a_linear_swap_without_oi_usd_takes_the_mark() -> None:
 
     ADA has a ctMult of its own: 1000 contracts x 10 x 10 ADA x 0.5 USD.
     """
-    rows = open_rows(marks=sample("okx", MARKS))
+    rows = open_rows(None, None, sample("okx", MARKS))
     assert 50_000.0 == rows["ADA"].oi_usd
     row = rows["DOGE"]
     assert (10_000_000.0, 40_000_000.0) == (row.oi_usd, row.oi_coins)
@@ -110,7 +110,7 @@ def test_a_linear_swap_without_oi_usd_takes_the_mark() -> None:
 def test_a_linear_swap_without_oi_usd_and_mark_makes_no_row() -> None:
     """DOGE cannot be priced without a mark, and is said to be silent rather than guessed."""
     parsed = parse_open_interest(
-        sample("okx", OPEN_INTEREST), (), sample("okx", instruments("SWAP")), NOTHING
+        sample("okx", OPEN_INTEREST), (), sample("okx", instruments("SWAP"))
     )
     assert "DOGE" not in parsed[0]
     assert ["DOGE-USDT-SWAP"] == parsed[1]["DOGE"]
@@ -145,7 +145,7 @@ def test_a_swap_that_a_day_old_list_does_not_name_is_said_to_be_missed() -> None
     """It may be a coin's or a stock's: nothing is summed, and its name is told."""
     template = sample("okx", OPEN_INTEREST).doc["data"][0]
     oi = wire([template | {"instId": "NEW-USDT-SWAP"}, template | {"instId": "NEW-USD_UM-SWAP"}])
-    rows, silent, _ = parse_open_interest(oi, (), sample("okx", instruments("SWAP")), NOTHING)
+    rows, silent, _ = parse_open_interest(oi, (), sample("okx", instruments("SWAP")))
     assert ({}, ["NEW-USDT-SWAP"]) == (rows, silent["NEW"])
 
 
@@ -155,7 +155,7 @@ def test_stocks_metals_unopened_suspended_and_odd_swaps_are_no_coins() -> None:
     DOGE is a coin although its fee group is 2: `category` does not tell the kind. LUNA comes twice
     and counts once.
     """
-    rows = open_rows(marks=sample("okx", MARKS))
+    rows = open_rows(None, None, sample("okx", MARKS))
     assert {"ADA", "BTC", "DOGE", "ETH", "LUNA", "PEPE", "SOL", "XRP"} == set(rows)
     assert (("SOL-USDT-SWAP",), 500.0) == (rows["SOL"].symbols, rows["LUNA"].oi_usd)
 
@@ -164,7 +164,7 @@ def test_stocks_metals_unopened_suspended_and_odd_swaps_are_no_coins() -> None:
 def test_an_absurd_open_interest_is_an_unread_row(absurd: Any) -> None:
     """It is counted as unread and named, never summed."""
     oi = changed(sample("okx", OPEN_INTEREST), "BTC-USDT-SWAP", oiUsd=absurd, oi=absurd)
-    rows, silent, bad = parse_open_interest(oi, (), sample("okx", instruments("SWAP")), NOTHING)
+    rows, silent, bad = parse_open_interest(oi, (), sample("okx", instruments("SWAP")))
     assert 2 == bad
     assert ["BTC-USDT-SWAP"] == silent["BTC"]
     # 38,881,600 + 499,918,600
@@ -366,7 +366,7 @@ async def test_marks_are_asked_only_for_a_coin_that_needs_one() -> None:
     ask = asking("okx", "DOGE", "BTC", failing={"mark-price": VenueTimeout("timeout: slow")})
     assert ["BTC"] == [row.coin for row in await OKX.open_interest(ask)]
     assert {"DOGE"} == ask.unreadable
-    assert "changed: no open interest for DOGE-USDT-SWAP" in ask.shortfalls
+    assert "missing: no open interest of DOGE-USDT-SWAP" in ask.shortfalls
 
 
 @pytest.mark.anyio
@@ -422,16 +422,16 @@ async def test_a_network_failure_is_no_reason_to_ask_again() -> None:
 
 @pytest.mark.anyio
 async def test_without_the_list_known_coins_are_answered() -> None:
-    """BTC from its symbols and oiUsd; what needs a size, or is not known, is said to be short."""
+    """Coins that a symbol alone tells; inverse swaps have documented sizes, TSLA may be a stock."""
     failing: dict[str, VenueError] = {"instruments": VenueTimeout("timeout: slow")}
     ask = asking("okx", "BTC", "ETH", "TSLA", failing=failing)
     rows = await OKX.open_interest(ask)
     assert ["BTC", "ETH"] == [row.coin for row in rows]
-    assert pytest.approx([2_685_120_221.55, 1_500_000_000.5]) == [row.oi_usd for row in rows]
-    assert ("ETH-USD-SWAP",) == rows[1].not_counted
-    assert {"ETH", "TSLA"} == ask.unreadable
-    # The empty strings of XRP and MOG, and what cannot be sized: ETH-USD, DOGE-USDT, ADA-USDT.
-    assert "changed: 5 rows could not be read" in ask.shortfalls
+    # ETH: 1,500,000,000.5 and 21,797,983 contracts of 10 USD.
+    assert pytest.approx([2_685_120_221.55, 1_717_979_830.5]) == [row.oi_usd for row in rows]
+    assert (None, {"TSLA"}) == (rows[1].not_counted, ask.unreadable)
+    # The empty strings of XRP and MOG.
+    assert "changed: 2 rows could not be read" in ask.shortfalls
     rates = await OKX.funding(asking("okx", "BTC", "TSLA", failing=failing))
     assert [("BTC", 0.00005)] == [(row.coin, row.rate) for row in rates]
 
@@ -447,18 +447,20 @@ async def test_the_whole_universe_names_many_silent_swaps_by_number() -> None:
     listed = wire([*path_rows, *more])
     ask._upstream._known[instruments("SWAP").key] = listed  # type: ignore[attr-defined]
     await OKX.open_interest(ask)
-    assert "changed: no open interest for 11 listed swaps" in ask.shortfalls
+    assert "missing: no open interest of 11 listed swaps" in ask.shortfalls
     assert {*coins, "LTC", "XRP"} == ask.unreadable
 
 
 @pytest.mark.anyio
 async def test_markets_are_three_lists() -> None:
-    """The list of swaps is needed, the others are extras."""
+    """A list that fails is told and shortens the answer; without any there is none."""
     ask = asking("okx", failing={"SPOT": VenueTimeout("timeout: slow")})
     rows = await OKX.markets(ask)
     assert {"perp", "future"} == {row.kind for row in rows}
     assert ["timeout: slow (instruments)"] == ask.shortfalls
     ask = asking("okx", failing={"SWAP": VenueTimeout("timeout: slow")})
+    assert {"spot", "future"} == {row.kind for row in await OKX.markets(ask)}
+    ask = asking("okx", failing={"instruments": VenueTimeout("timeout: slow")})
     with pytest.raises(VenueTimeout):
         await OKX.markets(ask)
 

@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,10 @@ from mmflow_mcp.venues.ask import Ask, Miss
 from mmflow_mcp.venues.base import Venue, capability_method
 
 log = logging.getLogger("mmflow_mcp")
+
+# Told how many of how many venues have answered, and who last; set by a face for one question.
+Progress = Callable[[int, int, str], Awaitable[None]]
+PROGRESS: ContextVar[Progress | None] = ContextVar("progress", default=None)
 
 # How a parser fails on a shape that it did not foresee.
 SURPRISES = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
@@ -59,12 +64,13 @@ async def gather(
     *,
     notes: Sequence[dict[str, Any]] = (),
     options: Mapping[str, Any] | None = None,
+    whole: bool = False,
 ) -> Gathered:
     """Ask every venue at once under one deadline; rows come in the order of `venues`.
 
     `notes` are what is already known to need attention; `options` what else the question says
-    (`Ask.options`). Raises `AllVenuesFailed` when no venue
-    answered; never raises for one.
+    (`Ask.options`); `whole` asks for all that is listed even where a venue answers for less by
+    default. Raises `AllVenuesFailed` when no venue answered; never raises for one.
     """
     method = capability_method(capability)
     deadline = core.clock.monotonic() + core.deadline
@@ -73,7 +79,7 @@ async def gather(
         return Ask(
             venue.id,
             core.upstream,
-            coins=venue.default_coins if coins is None else coins,
+            coins=venue.default_coins if coins is None and not whole else coins,
             deadline=deadline,
             cached_only=cached_only,
             options=options,
@@ -82,10 +88,11 @@ async def gather(
     turns = [_cached_turn(new_ask, venue, method) for venue in venues]
     waiting = [turn for turn in turns if turn.rows is None and turn.error is None]
     if waiting:
+        tell = _teller(len(venues), len(venues) - len(waiting))
         with anyio.move_on_after(core.deadline):
             async with anyio.create_task_group() as tasks:
                 for turn in waiting:
-                    tasks.start_soon(_take, core, turn, method, deadline)
+                    tasks.start_soon(_take, core, turn, method, deadline, tell)
         for turn in waiting:
             if turn.rows is None and turn.error is None:
                 turn.error = _late(core)
@@ -114,7 +121,13 @@ def _cached_turn(new_ask: Callable[..., Ask], venue: Venue, method: str) -> _Tur
     return turn
 
 
-async def _take(core: Core, turn: _Turn, method: str, deadline: float) -> None:
+async def _take(
+    core: Core,
+    turn: _Turn,
+    method: str,
+    deadline: float,
+    tell: Callable[[str], Awaitable[None]] | None,
+) -> None:
     try:
         turn.rows = await getattr(turn.venue, method)(turn.ask)
     except VenueError as error:
@@ -124,10 +137,27 @@ async def _take(core: Core, turn: _Turn, method: str, deadline: float) -> None:
     except SURPRISES as error:
         # A shape that no parser foresaw is the venue's change, not a crash of the question.
         turn.error = _unreadable(turn.venue, error)
+    if tell is not None:
+        await tell(turn.venue.id)
 
 
 def _late(core: Core) -> VenueError:
     return VenueTimeout(f"timeout: no answer within {core.deadline:g} s")
+
+
+def _teller(total: int, done: int) -> Callable[[str], Awaitable[None]] | None:
+    """What counts the venues that have answered, where somebody wants to know."""
+    progress = PROGRESS.get()
+    if progress is None:
+        return None
+    count = done
+
+    async def tell(venue: str) -> None:
+        nonlocal count
+        count += 1
+        await progress(count, total, venue)
+
+    return tell
 
 
 def _unreadable(venue: Venue, error: Exception) -> VenueError:
@@ -168,6 +198,7 @@ def _add(result: Gathered, turn: _Turn, coins: tuple[str, ...] | None) -> None:
         result.until = 0.0
         return
     result.until = min(result.until, ask.until)
+    _note_lost(turn, coins)
     if turn.rows or not _failed_whole(ask, coins):
         result.answered.append(venue)
         result.sources += [f"{venue}:{label}" for label in ask.labels]
@@ -185,11 +216,24 @@ def _add(result: Gathered, turn: _Turn, coins: tuple[str, ...] | None) -> None:
     if ask.stale is not None:
         reason, age = ask.stale
         result.notes.append({"source": venue, "status": "stale", "reason": reason, "ageMs": age})
-    narrowed = ask.narrowed or ", ".join(turn.venue.default_coins or ())
+    narrowed = ask.narrowed or ", ".join(ask.coins or ())
     if coins is None and narrowed:
         result.narrowed[venue] = narrowed
     result.universe.update(ask.universe)
     _note_unlisted(result.not_listed, venue, ask, coins)
+
+
+def _note_lost(turn: _Turn, coins: tuple[str, ...] | None) -> None:
+    """An answer without the coins that a venue lists without doubt has lost rows: say so."""
+    ask = turn.ask
+    if coins is None and not turn.rows and not ask.shortfalls:
+        ask.short("changed: the venue lists nothing")
+    if coins is None and not ask.universe:
+        return
+    wanted = turn.venue.always if coins is None else coins
+    for coin in wanted:
+        if coin in turn.venue.always and not _listed(ask, coin):
+            ask.short(f"changed: {coin} is missing from what the venue lists", coin=coin)
 
 
 def _failed_whole(ask: Ask, coins: tuple[str, ...] | None) -> bool:

@@ -20,6 +20,7 @@ async def ask_venues(
     default: tuple[str, ...],
     options: Mapping[str, Any] | None = None,
     strict: bool = True,
+    whole: bool = False,
 ) -> Gathered:
     """Ask the venues that a question names (None: the default ones) for a capability.
 
@@ -33,14 +34,17 @@ async def ask_venues(
     for name in named:
         if name not in able:
             off = " is switched off here." if name in core.venues_off else " cannot answer this."
-            raise BadQuestion("venues", f"{name}{off}", fits=f"{', '.join(able)}, or all")
+            fits = f"{', '.join(able)}, or all" if able else "nothing: every venue is off"
+            raise BadQuestion("venues", f"{name}{off}", fits=fits)
     # Only recordings hold what a closed venue said: live and simulated markets have none.
     closed = [] if core.upstream.kind == "replay" else [n for n in named if able[n].closed_on]
     open_ones = [able[name] for name in sorted(named) if name not in closed]
     notes = [_closed_note(able[name]) for name in closed]
     if not open_ones:
         raise VenueClosed(notes[0]["reason"] + f". Fits: {', '.join(_live(able))}, or all.")
-    found = await gather(core, capability, open_ones, coins, notes=notes, options=options)
+    found = await gather(
+        core, capability, open_ones, coins, notes=notes, options=options, whole=whole
+    )
     if closed and not everyone:
         found.partial = True
     if strict:

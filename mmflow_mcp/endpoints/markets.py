@@ -109,7 +109,7 @@ async def get_markets(core: Core, query: MarketsQuery) -> Answer[MarketsAnswer]:
     if not isinstance(venue, Markets):
         able = ", ".join(v.id for v in having(Markets))
         raise BadQuestion("exchange", f"{venue.id} lists no markets here.", fits=able)
-    found = await ask_venues(core, Markets, (venue.id,), None, default=(venue.id,))
+    found = await ask_venues(core, Markets, (venue.id,), None, default=(venue.id,), whole=True)
     rows = sorted(found.rows, key=lambda row: (row.kind != "perp", row.symbol))
     start = query.page * query.pageSize
     page = rows[start : start + query.pageSize]

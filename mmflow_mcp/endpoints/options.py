@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from mmflow_mcp.analytics.gex import GammaExposure, StrikeExposure, Wall, gamma_exposure
+from mmflow_mcp.analytics.gex import StrikeExposure, Wall, gamma_exposure
 from mmflow_mcp.analytics.skew import SmilePoint, TermRow, smiles
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered
@@ -13,7 +13,7 @@ from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.asking import ask_venues, meta_of
 from mmflow_mcp.endpoints.declare import endpoint
 from mmflow_mcp.endpoints.params import Query, coin_of
-from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.errors import AllVenuesFailed, BadQuestion
 from mmflow_mcp.rows import OptionChain, OptionRow, told
 from mmflow_mcp.venues.capabilities import OptionChains
 
@@ -21,7 +21,7 @@ UNDERLYINGS = ("BTC", "ETH", "SOL", "XRP")
 
 
 def _underlying(value: Any) -> str:
-    coin = coin_of(value)
+    coin = coin_of(value, "underlying", ", ".join(UNDERLYINGS))
     if coin not in UNDERLYINGS:
         raise BadQuestion(
             "underlying", f"{coin!r} has no option chain here.", fits=", ".join(UNDERLYINGS)
@@ -37,24 +37,12 @@ class UnderlyingQuery(Query):
     )
 
 
-class ChainQuery(UnderlyingQuery):
-    """Whose options."""
-
-
-class GexQuery(UnderlyingQuery):
-    """Whose options."""
-
-
-class SkewQuery(UnderlyingQuery):
-    """Whose options."""
-
-
 @dataclass(frozen=True, slots=True)
 class GexAnswer:
     """Dealer gamma exposure of one underlying."""
 
     underlying: str = told("as asked")
-    spot: float = told("index price, USD")
+    spot: float | None = told("index price, USD; null for an empty chain")
     total_gex: float = told("all strikes, USD per 1 % move; calls +, puts -", digits="usd")
     call_wall: Wall | None = told("strike with the largest positive gex")
     put_wall: Wall | None = told("strike with the most negative gex")
@@ -72,7 +60,7 @@ class SkewAnswer:
     """The volatility surface of one underlying."""
 
     underlying: str = told("as asked")
-    spot: float = told("index price, USD", brief=True)
+    spot: float | None = told("index price, USD; null for an empty chain")
     smile_by_expiry: dict[str, Table[SmilePoint]] = told("expiry label -> out-of-the-money smile")
     term_structure: Table[TermRow] = told("by expiry, ascending", budgeted=False)
     fetched_at: int = told("when the chain was read, epoch ms", brief=False)
@@ -87,6 +75,34 @@ async def _chain(core: Core, underlying: str) -> tuple[OptionChain, Gathered]:
     return OptionChain(underlying, (), None, at), found
 
 
+# A venue now and then lacks a figure of an option; past this share it has changed its format.
+TOLERATED = 0.2
+
+
+def _lacking(chain: OptionChain) -> list[str]:
+    """What is missing from too many options of a chain to be a quirk of a few."""
+    return [
+        f"{missing} of {len(chain.rows)} options have no {words}"
+        for name, words in (
+            ("oi", "open interest"),
+            ("mark_iv", "volatility"),
+            ("underlying_price", "forward"),
+        )
+        if (missing := sum(getattr(row, name) is None for row in chain.rows))
+        > TOLERATED * len(chain.rows)
+    ]
+
+
+def _note(core: Core, found: Gathered, reasons: list[str], *, fatal: bool) -> None:
+    """Say in `meta` what the chain lacks; a surface that is made of nothing is an error."""
+    if reasons or fatal:
+        reason = "changed: " + ("; ".join(reasons) or "no option could be valued")
+        found.notes.append({"source": "deribit", "status": "error", "reason": reason})
+        found.partial = True
+    if fatal:
+        raise AllVenuesFailed(found.notes, meta_of(core, found))
+
+
 def _spot(chain: OptionChain) -> tuple[float | None, str | None]:
     """The index price; where none can be had the nearest forward, and the words to say so."""
     if chain.index_price is not None:
@@ -98,6 +114,32 @@ def _spot(chain: OptionChain) -> tuple[float | None, str | None]:
     return nearest.underlying_price, "forward of the nearest expiry (no index price)"
 
 
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A chain with what its surface is computed against: the spot and the moment."""
+
+    chain: OptionChain
+    found: Gathered
+    spot: float | None
+    instead: str | None
+    now: int
+
+    def meta(self, core: Core, *, partial: bool, skipped: int, valued: bool) -> dict[str, Any]:
+        """The envelope's meta: what stood in for the spot, and rows that could not be placed.
+
+        Raises `AllVenuesFailed` when the chain has options and none could be `valued`.
+        """
+        self.found.partial = self.found.partial or partial
+        _note(core, self.found, _lacking(self.chain), fatal=bool(self.chain.rows) and not valued)
+        return meta_of(core, self.found, spot=self.instead, rowsSkipped=skipped)
+
+
+async def _place(core: Core, underlying: str) -> _Placed:
+    chain, found = await _chain(core, underlying)
+    spot, instead = _spot(chain)
+    return _Placed(chain, found, spot, instead, core.moment(chain.fetched_at))
+
+
 @endpoint(
     "/options/chain",
     title="Option chain",
@@ -105,15 +147,17 @@ def _spot(chain: OptionChain) -> tuple[float | None, str | None]:
     example={"underlying": "BTC"},
     keeps="the largest open interest",
 )
-async def get_option_chain(core: Core, query: ChainQuery) -> Answer[Table[OptionRow]]:
+async def get_option_chain(core: Core, query: UnderlyingQuery) -> Answer[Table[OptionRow]]:
     """Every listed option of an underlying: open interest, volatility, mark.
 
     Single options on Deribit; for walls use get_gex, for volatility get_skew. oi in coins, markIv
     in percent, markPrice in coins (BTC, ETH) or USDC (SOL, XRP), underlyingPrice the forward, USD.
     """
     chain, found = await _chain(core, query.underlying)
+    _note(core, found, _lacking(chain), fatal=False)
+    rows = sorted(chain.rows, key=lambda row: (row.expiry_ms, row.strike, row.type))
     return Answer(
-        Table(OptionRow, chain.rows, matters=lambda row: row.oi or 0.0),
+        Table(OptionRow, rows, matters=lambda row: row.oi or 0.0),
         meta_of(core, found),
         found.until,
     )
@@ -128,26 +172,18 @@ async def get_option_chain(core: Core, query: ChainQuery) -> Answer[Table[Option
     limit=40,
     detail=False,
 )
-async def get_gex(core: Core, query: GexQuery) -> Answer[GexAnswer]:
+async def get_gex(core: Core, query: UnderlyingQuery) -> Answer[GexAnswer]:
     """Dealer gamma exposure (GEX) by strike, call and put wall, gamma flip.
 
     Where hedging damps (above gammaFlip) or amplifies moves (below); for volatility use get_skew.
     gex: USD of delta change per 1 % move, calls +, puts -: an assumption, not dealers' known
     position. Walls: the most positive and the most negative strike.
     """
-    chain, found = await _chain(core, query.underlying)
-    spot, instead = _spot(chain)
-    now = core.moment(chain.fetched_at)
-    surface = gamma_exposure(chain, spot=spot or 0.0, now_ms=now)
-    found.partial = found.partial or surface.partial
-    meta = meta_of(core, found, spot=instead, rowsSkipped=surface.rows_skipped)
-    return Answer(_gex_answer(surface, spot, chain.fetched_at), meta, found.until)
-
-
-def _gex_answer(surface: GammaExposure, spot: float | None, fetched_at: int) -> GexAnswer:
-    return GexAnswer(
+    at = await _place(core, query.underlying)
+    surface = gamma_exposure(at.chain, spot=at.spot or 0.0, now_ms=at.now)
+    data = GexAnswer(
         underlying=surface.underlying,
-        spot=spot,  # type: ignore[arg-type]
+        spot=at.spot,
         total_gex=surface.total_gex,
         call_wall=surface.call_wall,
         put_wall=surface.put_wall,
@@ -157,8 +193,15 @@ def _gex_answer(surface: GammaExposure, spot: float | None, fetched_at: int) -> 
         absolute_gex=surface.absolute_gex,
         max_pain=surface.max_pain,
         strikes=Table(StrikeExposure, surface.strikes, matters=lambda row: abs(row.gex)),
-        fetched_at=fetched_at,
+        fetched_at=at.chain.fetched_at,
     )
+    meta = at.meta(
+        core,
+        partial=surface.partial,
+        skipped=surface.rows_skipped,
+        valued=surface.absolute_gex > 0,
+    )
+    return Answer(data, meta, at.found.until)
 
 
 @endpoint(
@@ -169,30 +212,28 @@ def _gex_answer(surface: GammaExposure, spot: float | None, fetched_at: int) -> 
     keeps="nearest the money of each expiry",
     limit=60,
 )
-async def get_skew(core: Core, query: SkewQuery) -> Answer[SkewAnswer]:
+async def get_skew(core: Core, query: UnderlyingQuery) -> Answer[SkewAnswer]:
     """Implied volatility: smile by expiry and term structure at the money.
 
     For skew and its price; for open interest and gamma use get_gex. iv, atmIv: fractions (0.48 =
     48 %). moneyness: strike / spot. riskReversal25: call - put (negative: puts dearer);
     butterfly25: wings - atm.
     """
-    chain, found = await _chain(core, query.underlying)
-    spot, instead = _spot(chain)
-    now = core.moment(chain.fetched_at)
-    surface = smiles(chain, spot=spot or 0.0, now_ms=now)
-    found.partial = found.partial or surface.partial
+    at = await _place(core, query.underlying)
+    surface = smiles(at.chain, spot=at.spot or 0.0, now_ms=at.now)
     data = SkewAnswer(
-        underlying=chain.underlying,
-        spot=spot,  # type: ignore[arg-type]
+        underlying=surface.underlying,
+        spot=at.spot,
         smile_by_expiry={
             label: Table(SmilePoint, points, matters=_nearness(points))
             for label, points in surface.smile_by_expiry.items()
         },
         term_structure=Table(TermRow, surface.term_structure, matters=lambda row: -row.dte_days),
-        fetched_at=chain.fetched_at,
+        fetched_at=at.chain.fetched_at,
     )
-    meta = meta_of(core, found, spot=instead, rowsSkipped=surface.rows_skipped)
-    return Answer(data, meta, found.until)
+    valued = any(row.atm_iv is not None for row in surface.term_structure)
+    meta = at.meta(core, partial=surface.partial, skipped=surface.rows_skipped, valued=valued)
+    return Answer(data, meta, at.found.until)
 
 
 def _nearness(points: tuple[SmilePoint, ...]) -> Any:

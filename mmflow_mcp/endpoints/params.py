@@ -76,11 +76,13 @@ def coins_of(value: Any) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(_one_coin(part, "coins") for part in parts))
 
 
-def coin_of(value: Any) -> str:
+def coin_of(value: Any, argument: str = "coin", fits: str = "a ticker such as BTC") -> str:
     """One canonical ticker."""
     if not isinstance(value, str):
-        raise BadQuestion("coin", "a ticker was expected.", fits="a ticker such as BTC")
-    return _one_coin(value.strip(), "coin")
+        raise BadQuestion(argument, "a ticker was expected.", fits=fits)
+    if not value.strip():
+        raise BadQuestion(argument, "an empty name is no coin.", fits=fits)
+    return _one_coin(value.strip(), argument)
 
 
 def venue_of(name: str, argument: str = "venues") -> Venue:
@@ -98,7 +100,7 @@ def venue_of(name: str, argument: str = "venues") -> Venue:
             argument,
             f"{_shown(name)} is no venue.",
             nearest=list(dict.fromkeys(names[n].id for n in near)),
-            fits=f"{', '.join(roll())}, or all",
+            fits=", ".join(roll()) + (", or all" if argument == "venues" else ""),
         )
     return found
 
@@ -110,7 +112,10 @@ def venues_of(value: Any) -> tuple[str, ...] | None:
         return None
     if not isinstance(parts, list) or not all(isinstance(p, str) for p in parts):
         raise BadQuestion("venues", "a list of venues was expected.", fits='["binance"] or "all"')
-    if any(part.lower() == "all" for part in parts):
+    named = [part for part in parts if part.lower() != "all"]
+    if len(named) < len(parts):
+        for part in named:
+            venue_of(part)
         return ("all",)
     if any(not part for part in parts):
         raise BadQuestion(

@@ -15,14 +15,7 @@ _COINS = "Tickers (BTC). Left out: all"
 _VENUES = "Venue ids, or all. Default hl"
 
 
-class OpenInterestQuery(Query):
-    """Which coins, on which venues."""
-
-    coins: Coins = coins_field(_COINS)
-    venues: Venues = venues_field(_VENUES)
-
-
-class FundingQuery(Query):
+class PerpsQuery(Query):
     """Which coins, on which venues."""
 
     coins: Coins = coins_field(_COINS)
@@ -36,7 +29,7 @@ class FundingQuery(Query):
     example={"coins": ["BTC", "ETH"], "venues": ["all"]},
     keeps="the largest by USD",
 )
-async def get_oi(core: Core, query: OpenInterestQuery) -> Answer[Table[OpenInterestRow]]:
+async def get_oi(core: Core, query: PerpsQuery) -> Answer[Table[OpenInterestRow]]:
     """Open interest of perpetual futures by coin and venue.
 
     How much is open and where it sits; for its cost use get_funding. A row is all perpetuals of a
@@ -60,7 +53,7 @@ async def get_oi(core: Core, query: OpenInterestQuery) -> Answer[Table[OpenInter
     example={"coins": ["BTC", "ETH"], "venues": ["all"]},
     keeps="the largest by absolute apr",
 )
-async def get_funding(core: Core, query: FundingQuery) -> Answer[Table[FundingRow]]:
+async def get_funding(core: Core, query: PerpsQuery) -> Answer[Table[FundingRow]]:
     """Funding rates of perpetual futures by coin and venue.
 
     What longs pay shorts, and spreads between venues; for size use get_oi. rate: fraction per

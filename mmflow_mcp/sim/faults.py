@@ -204,10 +204,22 @@ def _change_rows(value: Any, size: int, change: Callable[[list[Any]], list[Any]]
 
 
 def _drop(fault: Fault, value: Any) -> Any:
-    def kept(rows: list[Any]) -> list[Any]:
-        return [row for n, row in enumerate(rows) if unit(0xD509, n) >= fault.number]
+    # By the shape of the answer too, so that two answers of one venue lose different rows.
+    size = _longest(value)
+    key = 0xD509 + 7919 * size + 104_729 * _width(value, size)
 
-    return _change_rows(value, _longest(value), kept)
+    def kept(rows: list[Any]) -> list[Any]:
+        return [row for n, row in enumerate(rows) if unit(key, n) >= fault.number]
+
+    return _change_rows(value, size, kept)
+
+
+def _width(value: Any, size: int) -> int:
+    """How many members the first row has of the first list of that length; 0 when there is none."""
+    if isinstance(value, list) and len(value) == size:
+        return len(value[0]) if value and isinstance(value[0], (dict, list)) else 0
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next((found for found in (_width(v, size) for v in inner) if found), 0)
 
 
 def _duplicate(_: Fault, value: Any) -> Any:

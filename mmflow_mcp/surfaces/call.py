@@ -1,5 +1,6 @@
 """`mmflow-mcp call`: one question, a table for people or the envelope as JSON."""
 
+import io
 import sys
 from typing import Any
 
@@ -7,6 +8,7 @@ import anyio
 from pydantic_core import to_json
 
 from mmflow_mcp.app import App, running
+from mmflow_mcp.clock import SystemClock
 from mmflow_mcp.endpoints.answer import Answer
 from mmflow_mcp.errors import AllVenuesFailed, BadQuestion, MmflowError
 from mmflow_mcp.settings import Settings
@@ -32,18 +34,27 @@ def run_call(settings: Settings, tool: str, words: list[str], *, as_json: bool) 
 
     async def ask() -> int:
         async with running(settings) as app:
-            app.core()
             try:
+                app.core()
                 asked, found = await ask_app(app, tool, arguments_of(words))
             except MmflowError as error:
                 return _report(tool, error, as_json=as_json)
             if as_json:
-                sys.stdout.write(to_json(questions.envelope(found)).decode() + "\n")
+                _print_json(questions.envelope(found))
             else:
                 sys.stdout.write(for_people(asked, found) + "\n")
             return 0
 
     return anyio.run(ask)
+
+
+def _print_json(value: Any) -> None:
+    """One line of JSON, UTF-8 whatever the terminal's encoding is."""
+    line = to_json(value) + b"\n"
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.buffer.write(line)
+    else:
+        sys.stdout.write(line.decode())
 
 
 async def ask_app(
@@ -56,8 +67,14 @@ async def ask_app(
 
 def _report(tool: str, error: MmflowError, *, as_json: bool) -> int:
     if as_json:
-        body: dict[str, Any] = {"error": str(error), "data": [], "meta": getattr(error, "meta", {})}
-        sys.stdout.write(to_json(body).decode() + "\n")
+        nothing = {
+            "fetchedAt": SystemClock().now_ms(),
+            "source": "",
+            "partial": True,
+            "sources": [],
+        }
+        meta = getattr(error, "meta", nothing)
+        _print_json({"error": str(error), "data": [], "meta": meta})
     else:
         sys.stderr.write(f"mmflow-mcp: {questions.said(tool, error)}\n")
     return 1 if isinstance(error, AllVenuesFailed) else 2

@@ -4,6 +4,8 @@ Each command's work is in a file of its own and loads when it is asked for.
 """
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -14,7 +16,8 @@ from mmflow_mcp.settings import Settings, from_environment
 
 def parser() -> argparse.ArgumentParser:
     """Every command and option."""
-    shared = argparse.ArgumentParser(add_help=False)
+    # Left out means absent, so that an option before the command is not undone by the command's.
+    shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     add = shared.add_argument_group("where answers come from").add_argument
     add("--source", help="live (default), sim, sim:URL, or replay:PATH[,PATH...]")
     add("--now", help="compute against this moment: epoch milliseconds or ISO")
@@ -23,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     add("--fault", action="append", help="a fault of the simulation, e.g. bybit:http=503")
     add("--venues-off", help="venues never to ask, comma-separated")
     add("--log", help="log level on stderr (default WARNING)")
-    offered = argparse.ArgumentParser(add_help=False)
+    offered = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     offered.add_argument("--tools", help="offer only these families or tools, comma-separated")
     offered.add_argument("--tool-rows", help="columns (default) or objects")
 
@@ -38,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="MCP over streamable HTTP", parents=[shared, offered])
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    serve.add_argument("--port", type=int, default=8787, help="port to listen on")
+    serve.add_argument("--port", type=port, default=8787, help="port to listen on")
 
     commands.add_parser("demo", help="a guided run on simulated venues", parents=[shared])
 
@@ -60,43 +63,73 @@ def parser() -> argparse.ArgumentParser:
     )
 
     sim = commands.add_parser("sim", help="serve the simulated venues on loopback")
-    sim.add_argument("--port", type=int, default=9100, help="port on loopback (default 9100)")
+    sim.add_argument("--port", type=port, default=9100, help="port on loopback (default 9100)")
     sim.add_argument("--seed", type=int, default=1, help="seed of the market (default 1)")
     sim.add_argument("--fault", action="append", help="a fault, e.g. bybit:http=503")
     return top
 
 
+def port(text: str) -> int:
+    """A port number."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        msg = f"{text} is no port; fits: 0 to 65535"
+        raise argparse.ArgumentTypeError(msg)
+    return number
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command and its options, in any order: words after an option are words of the command."""
+    top = parser()
+    chosen, rest = top.parse_known_args(arguments)
+    words = {"call": "arguments", "capture": "questions"}.get(chosen.command or "")
+    if rest and (words is None or any(word.startswith("-") for word in rest)):
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest and words:
+        getattr(chosen, words).extend(rest)
+    return chosen
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit status."""
-    chosen = parser().parse_args(arguments)
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        # A service without streams: there is nobody to talk to.
+        return 2
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal or pipe that cannot show a letter shows its number instead of failing.
+            stream.reconfigure(errors="backslashreplace")
+    chosen = parse(arguments)
     try:
-        return run(chosen)
-    except MmflowError as error:
+        status = run(chosen)
+        sys.stdout.flush()
+    except BaseException as error:  # noqa: BLE001 - the end of the line: each kind has its words
+        return end(first_leaf(error))
+    return status
+
+
+def end(error: BaseException) -> int:
+    """How a command ends that did not return: the sentence for people, the exit status."""
+    if isinstance(error, MmflowError):
         sys.stderr.write(f"mmflow-mcp: {error}\n")
         return 2
-    except BaseExceptionGroup as group:
-        # A task group wraps what its tasks raise; the reader wants the one sentence inside.
-        leaf = first_leaf(group)
-        if isinstance(leaf, MmflowError):
-            sys.stderr.write(f"mmflow-mcp: {leaf}\n")
-            return 2
-        if isinstance(leaf, SystemExit):
-            raise leaf from None
-        if isinstance(leaf, KeyboardInterrupt):
-            return 130
-        raise
-    except BrokenPipeError:
-        # The reader of our output left; that is no failure of ours.
-        sys.stderr.close()
+    if isinstance(error, BrokenPipeError):
+        # The reader of our output left; that is no failure of ours. Nothing more can be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
+    if isinstance(error, KeyboardInterrupt):
         return 130
+    if isinstance(error, OSError):
+        sys.stderr.write(f"mmflow-mcp: {error.strerror or error}\n")
+        return 1
+    raise error
 
 
-def first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first exception in a group that is no group itself."""
-    inner = group.exceptions[0]
-    return first_leaf(inner) if isinstance(inner, BaseExceptionGroup) else inner
+def first_leaf(error: BaseException) -> BaseException:
+    """The exception, or the first inside a group: task groups wrap what their tasks raise."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def settings_of(chosen: argparse.Namespace, **default: object) -> Settings:

@@ -129,7 +129,8 @@ def run_demo(settings: Settings) -> int:
     """The whole tour."""
 
     async def tour() -> None:
-        say("mmflow-mcp on simulated venues: every answer below went through a real MCP client.")
+        where = "simulated venues" if settings.source.startswith("sim") else settings.source
+        say(f"mmflow-mcp on {where}: every answer below went through a real MCP client.")
         async with running(settings) as app, Client(build_server(app)) as client:
             await show_offer(client)
             await show_funding(client)

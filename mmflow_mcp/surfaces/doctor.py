@@ -34,7 +34,7 @@ async def examine(core: Core, venue: Venue, name: str) -> Finding:
     started = core.clock.monotonic()
     coins = None if name == "markets" else ("BTC",)
     try:
-        found = await gather(core, CAPABILITIES[name], [venue], coins)
+        found = await gather(core, CAPABILITIES[name], [venue], coins, whole=coins is None)
     except AllVenuesFailed as error:
         reason = error.sources[0]["reason"]
         state = _state(reason)

@@ -3,6 +3,7 @@
 Tools are listed from `tools.json`; endpoints, venues and models load at the first question.
 """
 
+import difflib
 import json
 import logging
 import sys
@@ -70,6 +71,25 @@ def tool_definitions(form: str, wanted: str = "") -> list[dict[str, Any]]:
     return [d for d in every if d["name"] in names or d["family"] in names]
 
 
+class Server(MCPServer):
+    """An MCPServer whose unknown tools teach."""
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> Any:
+        """Call a tool; for a name that is none, tell the nearest and all there are."""
+        if self._tool_manager.get_tool(name) is None:
+            names = [tool.name for tool in self._tool_manager.list_tools()]
+            near = difflib.get_close_matches(name, names, n=1)
+            error = BadQuestion(
+                "tool", f"{name[:60]!r} is none.", nearest=near, fits=", ".join(names)
+            )
+            return CallToolResult(
+                content=[TextContent(type="text", text=str(error))], is_error=True
+            )
+        return await super().call_tool(name, arguments, context)
+
+
 def build_server(app: App) -> MCPServer:
     """The server of both eras, for stdio and HTTP alike."""
     quiet_logging(app.settings.log)
@@ -77,7 +97,7 @@ def build_server(app: App) -> MCPServer:
     definitions = tool_definitions(form, app.settings.tools)
     known = Remembered(app.clock)
     lists = CacheHint(ttl_ms=3_600_000, scope="public")
-    server: MCPServer = MCPServer(
+    server = Server(
         name="mmflow",
         title="mmflow market data",
         description="Cross-venue crypto market data: funding, open interest, options",
@@ -110,8 +130,8 @@ def quiet_logging(level: str) -> None:
 def _tool(app: App, definition: dict[str, Any], form: str, known: Remembered) -> Tool:
     name = definition["name"]
 
-    async def call(args: dict[str, Any], ctx: Context[Any, Any]) -> CallToolResult:  # noqa: ARG001
-        return await call_tool(app, name, args, form, known)
+    async def call(args: dict[str, Any], ctx: Context[Any, Any]) -> CallToolResult:
+        return await call_tool(app, name, args, form, known, ctx)
 
     return Tool(
         fn=call,
@@ -129,15 +149,28 @@ def _tool(app: App, definition: dict[str, Any], form: str, known: Remembered) ->
 
 
 async def call_tool(
-    app: App, name: str, args: dict[str, Any], form: str, known: Remembered
+    app: App,
+    name: str,
+    args: dict[str, Any],
+    form: str,
+    known: Remembered,
+    ctx: Context[Any, Any],
 ) -> CallToolResult:
-    """Answer one call; every failure is an error result whose text tells what to do."""
+    """Answer one call; every failure is an error result whose text tells what to do.
+
+    While venues are awaited their number is sent as progress, where the client asked for it.
+    """
     question = (name, to_json(args))
     result: CallToolResult | None = known.get(question)
     if result is not None:
         return result
+    from mmflow_mcp.core.fanout import PROGRESS  # noqa: PLC0415 - loads venues
     from mmflow_mcp.surfaces import questions  # noqa: PLC0415 - loads endpoints and models
 
+    async def progress(done: int, total: int, venue: str) -> None:
+        await ctx.report_progress(done, total, f"{venue} is done")
+
+    PROGRESS.set(progress)
     try:
         asked = questions.understand(name, args)
         found = await questions.answer(app.core(), asked)

@@ -86,8 +86,14 @@ def explained(e: Endpoint, error: ValidationError) -> BadQuestion:
     if fault["type"] == "missing":
         said = e.query.model_fields[name].description or ""
         return BadQuestion(name, "is required.", fits=said)
-    spec = e.query.model_fields.get(name)
-    return BadQuestion(name, f"{fault['msg']}.", fits=(spec.description or "") if spec else "")
+    given = repr(fault["input"])[:40]
+    spec = e.query.model_json_schema()["properties"].get(name, {})
+    kind = spec.get("type", "value")
+    if "minimum" in spec and "maximum" in spec:
+        fits = f"{kind} from {spec['minimum']} to {spec['maximum']}"
+    else:
+        fits = str(spec.get("description", kind))
+    return BadQuestion(name, f"{given} does not fit.", fits=fits)
 
 
 async def answer(core: Core, asked: Asked) -> Answer[Any]:

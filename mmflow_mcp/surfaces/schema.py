@@ -51,6 +51,7 @@ def input_schema(e: Endpoint) -> Schema:
         }
     if e.detail:
         properties["detail"] = {
+            "type": "string",
             "enum": ["brief", "full"],
             "description": "full: all columns",
         }
@@ -65,11 +66,9 @@ def _slim(spec: Schema) -> Schema:
     arms = [arm for arm in spec.get("anyOf", ()) if arm.get("type") != "null"]
     if len(arms) == 1:
         spec = {**{k: v for k, v in spec.items() if k != "anyOf"}, **arms[0]}
-    slim = {k: v for k, v in spec.items() if k not in ("title", "type") or k == "type"}
+    slim = {k: v for k, v in spec.items() if k != "title"}
     if slim.get("default", 0) is None:
         del slim["default"]
-    if "enum" in slim:
-        slim.pop("type", None)
     return slim
 
 
@@ -121,16 +120,14 @@ def _dataclass(kind: type, form: str) -> Schema:
 
 
 def _table(row: type, form: str) -> Schema:
-    words = {camel(f.name): f.metadata["description"] for f in columns(row)}
+    hints = get_type_hints(row)
+    cells = {camel(f.name): (_cell(hints[f.name]), f.metadata["description"]) for f in columns(row)}
     if form == "objects":
-        return {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {name: {"description": said} for name, said in words.items()},
-            },
+        properties = {
+            name: {**_typed(kinds), "description": said} for name, (kinds, said) in cells.items()
         }
-    said = "; ".join(f"{name}: {text}" for name, text in words.items())
+        return {"type": "array", "items": {"type": "object", "properties": properties}}
+    said = "; ".join(f"{name} ({' or '.join(kinds)}): {s}" for name, (kinds, s) in cells.items())
     return {
         "type": "object",
         "properties": {
@@ -139,3 +136,20 @@ def _table(row: type, form: str) -> Schema:
         },
         "required": ["columns", "rows"],
     }
+
+
+def _cell(kind: Any) -> tuple[str, ...]:
+    """The JSON types of one column."""
+    if get_origin(kind) in (Union, types.UnionType):
+        arms = [_cell(arm) for arm in get_args(kind) if arm is not type(None)]
+        return (*arms[0], "null")
+    plain = get_origin(kind) or kind
+    names = {float: "number", int: "integer", bool: "boolean", tuple: "array", dict: "object"}
+    return (names.get(plain, "string"),)
+
+
+def _typed(kinds: tuple[str, ...]) -> Schema:
+    """One type, or one that may be null, in the words that every dialect of JSON Schema reads."""
+    if len(kinds) == 1:
+        return {"type": kinds[0]}
+    return {"anyOf": [{"type": kind} for kind in kinds]}

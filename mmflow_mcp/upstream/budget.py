@@ -58,14 +58,13 @@ class _Window:
 
     def earliest(self, weight: float, now: float) -> float:
         """When this weight may be spent: after all that was promised before it."""
-        seconds, capacity = self.meter.seconds, self.meter.capacity
+        seconds = self.meter.seconds
         while self._spends and self._spends[0].at + seconds <= now:
             self._total -= self._spends.popleft().weight
         at = max(now, self.paused_until)
-        if self._spends:
-            at = max(at, self._spends[-1].at)
-        # More than the whole capacity goes when nothing else is in the window.
-        over = self._total + min(weight, capacity) - capacity
+        # What is promised counts like what is spent. A weight beyond the whole capacity goes when
+        # nothing else is in the window.
+        over = self._total + weight - self.meter.capacity
         for spend in self._spends:
             if over <= 0:
                 break
@@ -74,7 +73,7 @@ class _Window:
         return at
 
     def take(self, spend: _Spend) -> None:
-        """Promise a spend; its time is not before any other's."""
+        """Promise a spend."""
         self._spends.append(spend)
         self._total += spend.weight
 

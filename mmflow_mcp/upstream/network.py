@@ -1,5 +1,6 @@
 """The live network, opened when it is first needed, and simulated venues that run elsewhere."""
 
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +10,28 @@ import httpx2
 
 # Answers are fresh for 5 s, so a connection must idle longer than that to serve the next one.
 KEEP_IDLE = 50.0
+LIMITS = httpx2.Limits(max_connections=30, max_keepalive_connections=20, keepalive_expiry=KEEP_IDLE)
+
+
+class _Pools:
+    """A pool of connections per host: a pool looks through all it holds at every request."""
+
+    def __init__(self, context: ssl.SSLContext, proxy: str | None = None) -> None:
+        self._context = context
+        self._proxy = proxy
+        self._pools: dict[str, httpx2.AsyncHTTPTransport] = {}
+
+    def of(self, host: str) -> httpx2.AsyncHTTPTransport:
+        pool = self._pools.get(host)
+        if pool is None:
+            pool = self._pools[host] = httpx2.AsyncHTTPTransport(
+                verify=self._context, proxy=self._proxy, limits=LIMITS
+            )
+        return pool
+
+    async def aclose(self) -> None:
+        for pool in self._pools.values():
+            await pool.aclose()
 
 
 class NetworkTransport(httpx2.AsyncBaseTransport):
@@ -21,31 +44,26 @@ class NetworkTransport(httpx2.AsyncBaseTransport):
     def __init__(self, *, user_agent: str, proxy: str | None = None) -> None:
         self._user_agent = user_agent
         self._proxy = proxy
-        self._transport: httpx2.AsyncHTTPTransport | None = None
+        self._pools: _Pools | None = None
         self._opening = anyio.Lock()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request with our honest name on it."""
         request.headers["user-agent"] = self._user_agent
-        transport = self._transport or await self._open()
-        return await transport.handle_async_request(request)
+        pools = self._pools or await self._open()
+        return await pools.of(request.url.host).handle_async_request(request)
 
-    async def _open(self) -> httpx2.AsyncHTTPTransport:
+    async def _open(self) -> _Pools:
         async with self._opening:
-            if self._transport is None:
+            if self._pools is None:
                 context = await anyio.to_thread.run_sync(httpx2.create_ssl_context)
-                limits = httpx2.Limits(
-                    max_connections=100, max_keepalive_connections=40, keepalive_expiry=KEEP_IDLE
-                )
-                self._transport = httpx2.AsyncHTTPTransport(
-                    verify=context, proxy=self._proxy, limits=limits
-                )
-            return self._transport
+                self._pools = _Pools(context, self._proxy)
+            return self._pools
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._transport is not None:
-            await self._transport.aclose()
+        if self._pools is not None:
+            await self._pools.aclose()
 
 
 class RemoteSimTransport(httpx2.AsyncBaseTransport):
@@ -58,9 +76,9 @@ class RemoteSimTransport(httpx2.AsyncBaseTransport):
         self._port = parts.port
         self._prefix = parts.path.rstrip("/")
         self._netloc = parts.netloc.rpartition("@")[2]
-        self._inner = httpx2.AsyncHTTPTransport(
-            verify=False, limits=httpx2.Limits(max_connections=100, max_keepalive_connections=100)
-        )
+        # Plain HTTP on loopback needs no certificates, whose loading costs 50 ms.
+        bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._pools = _Pools(httpx2.create_ssl_context() if self._secure else bare)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Rewrite the address and send."""
@@ -80,8 +98,8 @@ class RemoteSimTransport(httpx2.AsyncBaseTransport):
             extensions=request.extensions,
         )
         moved.headers["host"] = self._netloc
-        return await self._inner.handle_async_request(moved)
+        return await self._pools.of(request.url.host).handle_async_request(moved)
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._inner.aclose()
+        await self._pools.aclose()

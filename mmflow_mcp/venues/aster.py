@@ -78,6 +78,7 @@ class Aster(Venue):
     kind = "dex"
     aliases = ("asterdex", "aster-futures", "aster-perps", "apollox")
     hosts = (HOST,)
+    always = ("BTC", "ETH")
     meters = (Meter((HOST,), 2400, 60),)
     data_source = "Aster public REST"
     docs = "https://github.com/asterdex/api-docs"

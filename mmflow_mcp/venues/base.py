@@ -37,6 +37,7 @@ class Venue:
     `kind`: cex, dex, prediction, tradfi, or data for a source that is no venue and stands in no
     catalogue (ETF tables, exchange rates). `status`: live, planned or closed.
     `closed_on`: the date of the closure, where the venue has closed.
+    `always`: coins that it lists without doubt: an answer without them has lost rows.
     `meters`: what it publishes of its rate limits. `default_coins`: the universe answered when no
     coin is named and the venue cannot bring its whole one. `notes`: what a reader of its numbers
     must know (sidedness, what a rate means), shown in the catalogue.
@@ -52,6 +53,7 @@ class Venue:
     closed_on: ClassVar[str | None] = None
     data_source: ClassVar[str] = ""
     docs: ClassVar[str] = ""
+    always: ClassVar[tuple[str, ...]] = ()
     default_coins: ClassVar[tuple[str, ...] | None] = None
     notes: ClassVar[tuple[str, ...]] = ()
 

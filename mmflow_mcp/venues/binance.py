@@ -36,6 +36,7 @@ from mmflow_mcp.venues.fapi_perps import ask_funding, ask_open_interest
 from mmflow_mcp.venues.fapi_rows import PERIODS
 from mmflow_mcp.venues.fields import number_or_none, positive
 from mmflow_mcp.venues.namesakes import is_surely_coin
+from mmflow_mcp.venues.singles import ask_some
 
 HOST = "fapi.binance.com"
 COIN_HOST = "dapi.binance.com"
@@ -100,6 +101,7 @@ USDM = Line(
     assume_period,
     aligned=True,
     premium_weight=10,
+    steady=frozenset({"BTCUSDT", "ETHUSDT"}),
 )
 COINM = Line(
     f"https://{COIN_HOST}/dapi/v1",
@@ -111,6 +113,7 @@ COINM = Line(
     premium_weight=10,
     usual="{}USD_PERP",
     prefix="dapi/",
+    steady=frozenset({"BTCUSD_PERP", "ETHUSD_PERP"}),
 )
 LINES = (USDM, COINM)
 
@@ -133,6 +136,7 @@ class Binance(Venue):
     )
     hosts = (HOST, COIN_HOST, *SPOT_HOSTS)
     # USD-M and COIN-M share one weight since 2026-06-30.
+    always = ("BTC", "ETH")
     meters = (Meter((HOST, COIN_HOST), 2400, 60), Meter(SPOT_HOSTS, 6000, 60))
     data_source = "Binance futures public REST (USD-M and COIN-M)"
     docs = "https://developers.binance.com/docs/derivatives"
@@ -166,7 +170,7 @@ class Binance(Venue):
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every trading contract, stocks and dated futures among them."""
         rows: list[MarketRow] = []
-        wires = await ask.all(exchange_info(USDM, required=True), exchange_info(COINM))
+        wires = await ask_some(ask, [*map(exchange_info, LINES)])
         for line, wire in zip(LINES, wires, strict=True):
             if wire:
                 found, bad = wire.parsed(parse_markets, line, self.id)

@@ -15,8 +15,7 @@ from typing import Any
 from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.errors import VenueBlocked, VenueError, VenueRejected
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
-from mmflow_mcp.upstream.budget import Meter
-from mmflow_mcp.upstream.wire import Wire, get
+from mmflow_mcp.upstream.wire import Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.coins import canonical
@@ -37,9 +36,29 @@ from mmflow_mcp.venues.fields import (
     positive_or_none,
     rate,
 )
+from mmflow_mcp.venues.moments import are_apart, note_apart
+from mmflow_mcp.venues.singles import REFUSALS, ask_singly
 
 HOST = "www.bitmex.com"
-INSTRUMENTS = get(f"https://{HOST}/api/v1/instrument/active", label="instrument/active", fresh=5)
+API = f"https://{HOST}/api/v1"
+INSTRUMENTS = get(f"{API}/instrument/active", label="instrument/active", fresh=5)
+_PAGE: dict[str, str | int] = {"count": 500, "reverse": "true"}
+# Other requests that recorders made for the same rows.
+INSTRUMENTS_ELSE = (
+    get(f"{API}/instrument/activeAndIndices", label="instrument/activeAndIndices", fresh=5),
+    get(f"{API}/instrument", _PAGE, fresh=5),
+)
+# Listed from 2016 to the closure: an answer without it lacks it.
+ALWAYS = "XBTUSD"
+
+
+def forms_of(symbol: str) -> tuple[Call, ...]:
+    """One instrument; its series (`XBT:perpetual`) stands for the inverse one as well."""
+    forms: list[dict[str, str | int]] = [{"symbol": symbol}, {"symbol": symbol, **_PAGE}]
+    if symbol == ALWAYS:
+        forms += [{"symbol": "XBT:perpetual"}, {"symbol": "XBT:perpetual", **_PAGE}]
+    return tuple(get(f"{API}/instrument", params, fresh=5) for params in forms)
+
 
 PERPETUAL = "FFWCSX"
 # What else is listed: kind and whether its underlying is a coin.
@@ -68,8 +87,9 @@ class Bitmex(Venue):
     kind = "cex"
     aliases = ("bitmex-perp", "BITMEX_SWAP")
     hosts = (HOST,)
-    # 30 requests a minute without a key.
-    meters = (Meter((HOST,), 30, 60),)
+    always = ("BTC",)
+    # It published 30 requests a minute; recordings have no such limit.
+    meters = ()
     status = "closed"
     closed_on = "2026-09-23"
     data_source = "BitMEX public REST (recordings)"
@@ -93,31 +113,75 @@ class Bitmex(Venue):
 
     async def open_interest(self, ask: Ask) -> list[OpenInterestRow]:
         """Open interest of every perpetual, one request."""
-        wire = await ask.get(INSTRUMENTS)
-        rows, silent, bad = wire.parsed(parse_open_interest)
+        (first, *more), refusal = await _instruments(ask, summed=True)
+        rows, silent, bad = first.parsed(parse_open_interest, tuple(more))
         ask.unread(bad)
+        if refusal:
+            # Which other perpetuals there were, only a list tells.
+            ask.short(refusal.reason)
+        if are_apart([first, *more]):
+            found, _ = _perpetuals([first, *more])
+            note_apart(ask, rows, {item.symbol: wire.fetched_at for item, _, wire in found})
         for coin in ask.wants(silent):
-            ask.short(f"changed: nothing readable of {', '.join(silent[coin])}", coin=coin)
+            ask.short(f"missing: nothing readable of {', '.join(silent[coin])}", coin=coin)
         return ask.pick(rows)
 
     async def funding(self, ask: Ask) -> list[FundingRow]:
         """The rate of each coin's main perpetual, one request."""
-        wire = await ask.get(INSTRUMENTS)
-        rows, silent, bad = wire.parsed(parse_funding)
+        (first, *more), refusal = await _instruments(ask, summed=False)
+        rows, silent, bad = first.parsed(parse_funding, tuple(more))
         ask.unread(bad)
         for coin in ask.wants(silent):
-            ask.short(f"changed: no funding rate of {', '.join(silent[coin])}", coin=coin)
+            ask.short(f"missing: no funding rate of {', '.join(silent[coin])}", coin=coin)
+        if refusal and any(coin not in rows for coin in ask.coins or ()):
+            ask.short(refusal.reason)
         return ask.pick(rows)
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every open instrument that can be traded."""
-        wire = await ask.get(INSTRUMENTS)
-        rows, bad = wire.parsed(parse_markets)
+        singles = await ask_singly(ask, {"": (INSTRUMENTS, *INSTRUMENTS_ELSE)})
+        for failure in singles.failed.values():
+            raise failure
+        rows, bad = singles.found[""].parsed(parse_markets)
         ask.unread(bad)
         return rows
 
 
-def _perpetuals(wire: Wire) -> tuple[list[tuple[Contract, dict[str, Any]]], int]:
+async def _instruments(ask: Ask, *, summed: bool) -> tuple[list[Wire], VenueError | None]:
+    """Answers that hold the perpetuals, and the refusal where no list of them could be had.
+
+    Then, and for the inverse one of bitcoin that no list lacks, single instruments are read:
+    those quoted in USD and USDT, or the first that is there unless they are `summed`.
+    """
+    whole = await ask_singly(ask, {"": (INSTRUMENTS, *INSTRUMENTS_ELSE)})
+    wires = list(whole.found.values())
+    refusal = whole.failed.get("")
+    if refusal and (ask.coins is None or not isinstance(refusal, REFUSALS)):
+        raise refusal
+    named = {symbol for wire in wires for symbol in read_names(wire)}
+    forms: dict[str, tuple[Call, ...]] = {}
+    for coin in ask.coins or ():
+        base = "XBT" if coin == "BTC" else coin
+        usual = [f"{base}USD", f"{base}USDT"] if refusal else [ALWAYS] * (coin == "BTC")
+        calls = {symbol: forms_of(symbol) for symbol in usual if symbol not in named}
+        if not summed and calls:
+            calls = {next(iter(calls)): tuple(call for some in calls.values() for call in some)}
+        forms |= calls
+    singles = await ask_singly(ask, forms)
+    if not (wires or singles.found) and refusal:
+        raise refusal
+    for coin in ask.coins or ():
+        base = "XBT" if coin == "BTC" else coin
+        main = f"{base}USD"
+        if main in singles.failed:
+            ask.short(f"{singles.failed[main].reason} ({main})", coin=coin)
+    return [*wires, *singles.found.values()], refusal
+
+
+Listed = tuple[Contract, dict[str, Any], Wire]
+
+
+def _perpetuals(wires: Iterable[Wire]) -> tuple[list[Listed], int]:
     """Each open crypto perpetual once, with its row. The type decides, never the name."""
 
     def read(row: dict[str, Any]) -> tuple[Contract, dict[str, Any]] | None:
@@ -127,8 +191,19 @@ def _perpetuals(wire: Wire) -> tuple[list[tuple[Contract, dict[str, Any]]], int]
         margin = "inverse" if row["isInverse"] else "quanto" if row["isQuanto"] else "linear"
         return Contract(row["symbol"], coin, multiplier, row["quoteCurrency"], margin), row
 
-    pairs, bad = each(wire.doc, read)
-    return list({contract.symbol: (contract, row) for contract, row in pairs}.values()), bad
+    found: dict[str, Listed] = {}
+    bad = 0
+    for wire in wires:
+        pairs, unread = each(wire.doc, read)
+        found |= {contract.symbol: (contract, row, wire) for contract, row in pairs}
+        bad += unread
+    return list(found.values()), bad
+
+
+def read_names(wire: Wire) -> frozenset[str]:
+    """The symbols of an answer, whatever their state."""
+    rows = wire.doc if isinstance(wire.doc, list) else []
+    return frozenset(str(row.get("symbol")) for row in rows if isinstance(row, dict))
 
 
 def _without(contracts: Iterable[Contract], have: set[str]) -> dict[str, tuple[str, ...]]:
@@ -141,23 +216,34 @@ def _without(contracts: Iterable[Contract], have: set[str]) -> dict[str, tuple[s
 
 
 def parse_open_interest(
-    wire: Wire,
+    first: Wire, more: tuple[Wire, ...] = ()
 ) -> tuple[dict[str, OpenInterestRow], dict[str, tuple[str, ...]], int]:
     """Rows by coin, the perpetuals that could not be read by coin, and the bad rows."""
-    pairs, bad = _perpetuals(wire)
-    bitcoin = bitcoin_price(pairs)
-    parts, missed = each(pairs, lambda pair: open_part(pair[0], pair[1], bitcoin))
-    silent = _without((contract for contract, _ in pairs), {part.symbol for part in parts})
-    rows = sum_open_interest(
-        "bitmex", parts, wire.fetched_at, missing=silent, contracts_reported=False
-    )
-    return rows, silent, bad + missed
+    listed, bad = _perpetuals((first, *more))
+    read_at: dict[str, int] = {}
+
+    def read(one: Listed) -> OpenPart:
+        contract, row, wire = one
+        part = open_part(contract, row, bitcoin_price(listed, wire.fetched_at))
+        read_at[part.coin] = min(wire.fetched_at, read_at.get(part.coin, wire.fetched_at))
+        return part
+
+    # What settles in BTC has no value while the price of BTC is unknown: that is no change.
+    parts, missed = each(listed, read, tolerate=1)
+    silent = _without((one[0] for one in listed), {part.symbol for part in parts})
+    if ALWAYS not in {symbol for wire in (first, *more) for symbol in read_names(wire)}:
+        silent["BTC"] = (*silent.get("BTC", ()), ALWAYS)
+    rows: dict[str, OpenInterestRow] = {}
+    for at in set(read_at.values()):
+        same = [part for part in parts if read_at[part.coin] == at]
+        rows |= sum_open_interest("bitmex", same, at, missing=silent, contracts_reported=False)
+    return dict(sorted(rows.items())), silent, bad + missed
 
 
-def bitcoin_price(pairs: Iterable[tuple[Contract, dict[str, Any]]]) -> float | None:
-    """The mark of XBTUSD in the same answer: what settles in BTC is valued with it."""
-    for contract, row in pairs:
-        if contract.symbol == "XBTUSD":
+def bitcoin_price(listed: Iterable[Listed], at: int) -> float | None:
+    """The mark of XBTUSD of the same hour: what settles in BTC is valued with it."""
+    for contract, row, wire in listed:
+        if contract.symbol == ALWAYS and abs(wire.fetched_at - at) <= HOUR_MS:
             try:
                 return positive(row["markPrice"])
             except (KeyError, TypeError, ValueError):
@@ -204,15 +290,15 @@ def _coins(
 
 
 def parse_funding(
-    wire: Wire,
+    first: Wire, more: tuple[Wire, ...] = ()
 ) -> tuple[dict[str, FundingRow], dict[str, tuple[str, ...]], int]:
     """`fundingRate` is fixed: it is charged at `fundingTimestamp`; longs pay when positive.
 
     Perpetuals against other money than the dollar (XBTKRW, ETHXBT) never speak for a coin.
     """
 
-    def read(pair: tuple[Contract, dict[str, Any]]) -> tuple[Contract, FundingRow]:
-        contract, row = pair
+    def read(one: Listed) -> tuple[Contract, FundingRow]:
+        contract, row, wire = one
         made = funding_row(
             "bitmex",
             contract,
@@ -225,10 +311,12 @@ def parse_funding(
         )
         return contract, made
 
-    pairs, bad = _perpetuals(wire)
-    dollars = [pair for pair in pairs if pair[0].quote in _DOLLARS]
+    listed, bad = _perpetuals((first, *more))
+    dollars = [one for one in listed if one[0].quote in _DOLLARS]
     rows, missed = each(dollars, read)
-    silent = _without((contract for contract, _ in dollars), {row.symbol for _, row in rows})
+    silent = _without((one[0] for one in dollars), {row.symbol for _, row in rows})
+    if ALWAYS not in {symbol for wire in (first, *more) for symbol in read_names(wire)}:
+        silent["BTC"] = (*silent.get("BTC", ()), ALWAYS)
     return main_perpetuals(rows, INVERSE_FIRST), silent, bad + missed
 
 

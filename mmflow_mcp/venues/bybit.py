@@ -8,10 +8,10 @@ change by the day, tell coins from stocks.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 from mmflow_mcp.errors import (
-    Unrecorded,
     VenueBlocked,
     VenueError,
     VenueHttp,
@@ -22,7 +22,7 @@ from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
 from mmflow_mcp.rows.positions import PositioningRow
 from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.upstream.budget import Meter
-from mmflow_mcp.upstream.wire import DAY, Call, Wire, get
+from mmflow_mcp.upstream.wire import DAY, NOTHING, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.bybit_positions import ask_positioning
@@ -32,13 +32,21 @@ from mmflow_mcp.venues.bybit_tickers import (
     Books,
     carrier_of,
     contracts_of,
-    guess_contract,
+    is_whole,
+    live_tickers,
     next_cursor,
     parse_funding,
     parse_markets,
     parse_open_interest,
+    shape_fits,
+    symbols_of,
+    usual_of,
 )
 from mmflow_mcp.venues.pairs import ask_spot
+from mmflow_mcp.venues.contracts import USDT_FIRST
+from mmflow_mcp.venues.moments import are_apart, note_apart
+from mmflow_mcp.venues.singles import FEW as MANY
+from mmflow_mcp.venues.singles import REFUSALS, ask_singly, tells_refusal
 
 HOST = "api.bybit.com"
 API = f"https://{HOST}/v5/market"
@@ -75,6 +83,7 @@ class Bybit(Venue):
     aliases = ("BYBIT_SPOT", "bybit-linear", "bybit-inverse", "bybit-options", "BybitPerp")
     hosts = (HOST,)
     # 600 requests in 5 s over all hosts.
+    always = ("BTC", "ETH")
     meters = (Meter((HOST,), 600, 5),)
     data_source = "Bybit v5 public REST"
     docs = "https://bybit-exchange.github.io/docs/v5/intro"
@@ -89,19 +98,25 @@ class Bybit(Venue):
 
     async def open_interest(self, ask: Ask) -> list[OpenInterestRow]:
         """Linear and inverse perpetuals of each coin, summed; one request a category."""
-        books = await _ask_books(ask, CATEGORIES)
+        books, refusal = await _ask_books(ask, CATEGORIES)
         rows, silent, bad = carrier_of(books).parsed(parse_open_interest, books)
+        _refuse(books, refusal)
         _note_gaps(ask, books, rows, silent, "open interest", bad)
+        if are_apart(wire for book in books for wire in book.tickers):
+            found = [ticker for book in books for ticker in live_tickers(book)[0]]
+            note_apart(ask, rows, {item.symbol: wire.fetched_at for item, _, wire in found})
         return ask.pick(rows)
 
     async def funding(self, ask: Ask) -> list[FundingRow]:
         """The running rate of each coin's main perpetual; inverse only where there is no other."""
-        books = await _ask_books(ask, CATEGORIES if ask.coins is None else (LINEAR,))
+        categories = CATEGORIES if ask.coins is None else (LINEAR,)
+        books, refusal = await _ask_books(ask, categories, main_only=True)
         rows, silent, bad = carrier_of(books).parsed(parse_funding, books)
         if any(coin not in rows for coin in ask.coins or ()):
             books += await _ask_inverse(ask)
             rows, silent, bad = carrier_of(books).parsed(parse_funding, books)
-        _note_gaps(ask, books, rows, silent, "funding rate", bad)
+        _refuse(books, refusal)
+        _note_gaps(ask, books, rows, silent, "funding rate with a known period", bad)
         return ask.pick(rows)
 
     async def spot(self, ask: Ask) -> list[SpotRow]:
@@ -116,8 +131,10 @@ class Bybit(Venue):
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every trading contract of both categories."""
         rows: list[MarketRow] = []
-        calls = [instruments(category, required=True) for category in CATEGORIES]
+        calls = [instruments(category) for category in CATEGORIES]
         for category, wire in zip(CATEGORIES, await ask.all(*calls), strict=True):
+            if not wire:
+                continue
             pages = await _all_pages(ask, category, wire)
             if not pages:
                 ask.short(f"missing: the rest of the list of {category} contracts")
@@ -128,62 +145,84 @@ class Bybit(Venue):
         return rows
 
 
-async def _ask_books(ask: Ask, categories: Sequence[str]) -> Books:
-    """Tickers and lists of some categories; if the first one's tickers are refused, one by one."""
+async def _ask_books(
+    ask: Ask, categories: Sequence[str], *, main_only: bool = False
+) -> tuple[Books, VenueError | None]:
+    """Tickers and lists of some categories, and why the first one's tickers were refused.
+
+    What the tickers of the coins asked for lack is asked one by one, or only the contract that
+    speaks for its coin.
+    """
     main, *others = categories
     lists = [instruments(category) for category in categories]
-    bulk = [tickers(main), *(tickers(category, optional=True) for category in others)]
+    rest = [tickers(category, optional=True) for category in others]
+    told = len(ask.shortfalls)
+    refusal: VenueError | None = None
     try:
-        wires = await ask.all(*bulk, *lists)
-    except (Unrecorded, VenueRejected) as refusal:
+        wires = await ask.all(tickers(main), *rest, *lists)
+    except REFUSALS as error:
         if ask.coins is None:
             raise
-        return await _ask_singly(ask, ask.coins, categories, refusal)
+        refusal = error
+        wires = [NOTHING, *await ask.all(*rest, *lists)]
+    refused = any(tells_refusal(r) for r in ask.shortfalls[told:] if r.endswith("(tickers)"))
     books: Books = ()
+    forms: dict[str, tuple[Call, ...]] = {}
     for i, category in enumerate(categories):
-        pages = await _all_pages(ask, category, wires[len(bulk) + i])
-        books += (Book(category, tuple(filter(None, wires[i : i + 1])), pages),)
-    return books
+        pages = await _all_pages(ask, category, wires[len(categories) + i])
+        book = Book(category, tuple(filter(None, wires[i : i + 1])), pages)
+        books += (book,)
+        if book.tickers or (refusal if category == main else refused):
+            forms |= _lacking(ask, book, main_only=main_only)
+    if not refusal and not refused:
+        forms = dict(list(forms.items())[:MANY])
+    singles = await ask_singly(ask, forms)
+    for symbol, failure in singles.unheard.items():
+        ask.short(f"{failure.reason} ({symbol})")
+    found = {
+        book.category: tuple(w for s, w in singles.found.items() if shape_fits(s, book.category))
+        for book in books
+    }
+    return tuple(replace(b, tickers=(*b.tickers, *found[b.category])) for b in books), refusal
+
+
+def _lacking(ask: Ask, book: Book, *, main_only: bool) -> dict[str, tuple[Call, ...]]:
+    """Requests for the contracts of the coins asked for that the tickers do not hold.
+
+    With `main_only` those of the main contract, where it is refused of the next in order.
+    """
+    named = {symbol for wire in book.tickers for symbol in symbols_of(wire)}
+    forms: dict[str, tuple[Call, ...]] = {}
+    for coin in ask.coins or ():
+        mine = [c for c in (contracts_of(book) or {}).values() if c.coin == coin]
+        usual = None if is_whole(book) else usual_of(coin, book)
+        mine += [usual] if usual else []
+        mine.sort(key=lambda c: ((*USDT_FIRST, c.rank_key).index(c.rank_key), c.symbol))
+        calls = {c.symbol: tickers(book.category, c.symbol) for c in mine if c.symbol not in named}
+        if not main_only:
+            forms |= {symbol: (call,) for symbol, call in calls.items()}
+        elif mine and mine[0].symbol in calls:
+            forms[mine[0].symbol] = tuple(calls.values())
+    return forms
+
+
+def _refuse(books: Books, refusal: VenueError | None) -> None:
+    """Raise the refusal of the tickers where none came in their place, unless none was wanted."""
+    unknown = not all(map(is_whole, books))
+    wanted = any(contracts_of(book) for book in books)
+    if refusal and not any(book.tickers for book in books) and (unknown or wanted):
+        raise refusal
 
 
 async def _ask_inverse(ask: Ask) -> Books:
     """The inverse contracts, for coins that have no linear one; their failure is only noted."""
     try:
-        return await _ask_books(ask, (INVERSE,))
+        books, refusal = await _ask_books(ask, (INVERSE,), main_only=True)
     except VenueError as error:
-        ask.short(f"{error.reason} (tickers, inverse)")
-        return (Book(INVERSE, (), ()),)
-
-
-async def _ask_singly(
-    ask: Ask, coins: Sequence[str], categories: Sequence[str], refusal: VenueError
-) -> Books:
-    """The tickers of the coins asked for, one by one. Raises the refusal when there is none."""
-    first = await ask.all(*map(instruments, categories))
-    wanted: list[tuple[str, str]] = []
-    pages = {}
-    for category, wire in zip(categories, first, strict=True):
-        pages[category] = await _all_pages(ask, category, wire)
-        listed = contracts_of(Book(category, (), pages[category]))
-        for coin in coins:
-            if listed is not None:
-                wanted += [(category, c.symbol) for c in listed.values() if c.coin == coin]
-            elif guess_contract(usual := f"{coin}{_USUAL[category]}", category):
-                wanted.append((category, usual))
-    wires = await ask.all(*(tickers(*one, optional=True) for one in wanted))
-    if not any(wires) and (wanted or not all(pages.values())):
-        raise refusal
-    return tuple(
-        Book(
-            category,
-            tuple(w for (c, _), w in zip(wanted, wires, strict=True) if w and c == category),
-            pages[category],
-        )
-        for category in categories
-    )
-
-
-_USUAL = {LINEAR: "USDT", INVERSE: "USD"}
+        books, refusal = (Book(INVERSE, (), ()),), error
+    if refusal and not books[0].tickers:
+        ask.short(f"{refusal.reason} (tickers, inverse)")
+    return books
 
 
 async def _all_pages(ask: Ask, category: str, first: Wire) -> tuple[Wire, ...]:
@@ -217,7 +256,7 @@ def _note_gaps(
     named = ", ".join(symbols) if len(symbols) <= FEW else f"{len(symbols)} listed contracts"
     for coin in coins:
         ask.short(f"missing: no {what} of {named}", coin=coin)
-    if all(book.pages for book in books):
+    if all(map(is_whole, books)):
         return
     for coin in ask.coins or ():
         if coin not in rows and coin not in silent:

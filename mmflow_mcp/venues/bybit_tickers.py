@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
 from mmflow_mcp.upstream.wire import NOTHING, Wire
 from mmflow_mcp.venues.coins import canonical
@@ -66,6 +67,13 @@ def list_of(wire: Wire) -> list[Any]:
     return rows
 
 
+# These have been listed since 2020: an answer without them has lost them.
+USUAL = {
+    "linear": {"BTCUSDT": "BTC", "ETHUSDT": "ETH"},
+    "inverse": {"BTCUSD": "BTC", "ETHUSD": "ETH"},
+}
+
+
 def parse_contracts(first: Wire, more: tuple[Wire, ...]) -> tuple[dict[str, Contract], int]:
     """Live crypto perpetuals by symbol, and the rows that could not be read.
 
@@ -73,17 +81,22 @@ def parse_contracts(first: Wire, more: tuple[Wire, ...]) -> tuple[dict[str, Cont
     """
 
     def read(row: Row) -> Contract | None:
-        if not row["contractType"].endswith("Perpetual") or row["status"] != "Trading":
+        if row["contractType"].endswith("Futures") or row["status"] != "Trading":
             return None
         if not _is_coin(row) or row.get("isPreListing"):
             return None
         coin, multiplier = canonical(_base_of(row))
-        margin = "inverse" if row["contractType"].startswith("Inverse") else "linear"
+        # The category is what we asked for; a type that contradicts it cannot be read.
+        margin = row["contractType"].removesuffix("Perpetual").lower()
+        if margin != category:
+            msg = "not of this category"
+            raise ValueError(msg)
         return Contract(row["symbol"], coin, multiplier, row["quoteCoin"], margin)
 
     contracts: dict[str, Contract] = {}
     bad = 0
     for page in (first, *more):
+        category = member(page.doc, "result").get("category", "linear")
         found, unread = each(list_of(page), read)
         contracts.update({contract.symbol: contract for contract in found})
         bad += unread
@@ -118,6 +131,38 @@ def guess_contract(symbol: str, category: str) -> Contract | None:
     return Contract(symbol, coin, multiplier, quote, category) if is_surely_coin(coin) else None
 
 
+def shape_fits(symbol: str, category: str) -> bool:
+    """Whether a symbol is one of this category."""
+    return bool(_SYMBOL[category].match(symbol))
+
+
+# Perpetuals that stand for a thousand coins; behind the name where it is so spelled.
+_THOUSANDS = dict.fromkeys("PEPE BONK FLOKI LUNC XEC RATS".split(), "1000{}") | {  # noqa: SIM905
+    "SHIB": "SHIB1000",
+    "SATS": "10000SATS",
+}
+
+
+def usual_of(coin: str, book: Book) -> Contract | None:
+    """The usual contract of a coin from its symbol alone, where no list names it otherwise."""
+    quote = "USDT" if book.category == "linear" else "USD"
+    base = _THOUSANDS.get(coin, "{}").format(coin) if quote == "USDT" else coin
+    symbol = f"{base}{quote}"
+    named = {name for page in book.pages for name in symbols_of(page)}
+    return None if symbol in named else guess_contract(symbol, book.category)
+
+
+def symbols_of(wire: Wire) -> frozenset[str]:
+    """Everything that an answer names."""
+    return frozenset(str(row.get("symbol")) for row in list_of(wire) if isinstance(row, dict))
+
+
+def is_whole(book: Book) -> bool:
+    """Whether the list of contracts could be had and is no excerpt; an empty one lists nothing."""
+    named = {name for page in book.pages for name in symbols_of(page)}
+    return bool(book.pages) and (not named or named >= USUAL[book.category].keys())
+
+
 def contracts_of(book: Book) -> dict[str, Contract] | None:
     """The contracts listed, None while that is not known."""
     if not book.pages:
@@ -128,16 +173,16 @@ def contracts_of(book: Book) -> dict[str, Contract] | None:
 def live_tickers(book: Book) -> tuple[list[Ticker], int]:
     """Each live perpetual's ticker once, with the answer it came in, and the bad rows."""
     contracts = contracts_of(book)
+    named = {name for page in book.pages for name in symbols_of(page)}
     found: dict[str, Ticker] = {}
     bad = book.pages[0].parsed(parse_contracts, book.pages[1:])[1] if book.pages else 0
     for wire in book.tickers:
 
         def read(row: Row) -> tuple[Contract, Row] | None:
             symbol = row["symbol"]
-            if contracts is None:
-                contract = guess_contract(symbol, book.category)
-            else:
-                contract = contracts.get(symbol)
+            # What the list does not name (yet) is read where the symbol can only mean a coin.
+            known = contracts.get(symbol) if contracts else None
+            contract = known or (None if symbol in named else guess_contract(symbol, book.category))
             # A pre-market phase has no real funding and no open interest.
             if contract is None or row.get("curPreListingPhase"):
                 return None
@@ -167,6 +212,9 @@ def parse_open_interest(_: Wire, books: Books) -> tuple[dict[str, OpenInterestRo
         for contract in listed.values():
             if contract.symbol not in have:
                 silent.setdefault(contract.coin, []).append(contract.symbol)
+        for symbol, coin in USUAL[book.category].items():
+            if symbol not in have and symbol not in listed:
+                silent.setdefault(coin, []).append(symbol)
     rows: dict[str, OpenInterestRow] = {}
     for coin in sorted(parts):
         rows |= sum_open_interest("bybit", parts[coin], read_at[coin], missing=silent)
@@ -221,18 +269,30 @@ def parse_funding(_: Wire, books: Books) -> tuple[dict[str, FundingRow], Silent,
         listed |= contracts_of(book) or {ticker[0].symbol: ticker[0] for ticker in tickers}
     rows = main_perpetuals(made)
     silent: Silent = {}
+    if any(book.category == "linear" for book in books):
+        for symbol, coin in USUAL["linear"].items():
+            # Another contract must not speak for a coin whose main one was lost.
+            if coin in rows and rows[coin].symbol != symbol:
+                del rows[coin]
+                silent[coin] = [symbol]
     for contract in listed.values():
         if contract.coin not in rows:
             silent.setdefault(contract.coin, []).append(contract.symbol)
     return rows, silent, bad
 
 
-def read_funding(minutes: dict[str, Any], ticker: Ticker) -> tuple[Contract, FundingRow]:
-    """One perpetual's funding; `minutes` by symbol are for tickers that lack the hours."""
+def read_funding(minutes: dict[str, Any], ticker: Ticker) -> tuple[Contract, FundingRow] | None:
+    """One perpetual's funding; `minutes` by symbol are for tickers that lack the hours.
+
+    None where no one tells the period and the next settlement fits more than one.
+    """
     contract, row, wire = ticker
     hours = positive_or_none(row.get("fundingIntervalHour"))
+    if hours is None and contract.symbol in minutes:
+        hours = positive(minutes[contract.symbol]) / 60
+    hours = hours or _only_hours(row, wire)
     if hours is None:
-        hours = positive(minutes.get(contract.symbol)) / 60
+        return None
     made = funding_row(
         "bybit",
         contract,
@@ -245,13 +305,20 @@ def read_funding(minutes: dict[str, Any], ticker: Ticker) -> tuple[Contract, Fun
     return contract, made
 
 
+def _only_hours(row: Row, wire: Wire) -> float | None:
+    """8, where the next settlement is more than 4 hours away: no period is longer."""
+    next_ms = ms(row.get("nextFundingTime"))
+    left = None if next_ms is None else next_ms - wire.fetched_at
+    return 8.0 if left is not None and 4 * HOUR_MS < left <= 8 * HOUR_MS else None
+
+
 def _listed_minutes(pages: tuple[Wire, ...]) -> dict[str, Any]:
     """`fundingInterval` of the list of contracts, in minutes."""
     return {
         row["symbol"]: row.get("fundingInterval")
         for page in pages
         for row in list_of(page)
-        if isinstance(row, dict) and "symbol" in row
+        if isinstance(row, dict) and "symbol" in row and row.get("fundingInterval")
     }
 
 

@@ -8,33 +8,44 @@ them is in contracts. Funding accrues without pause: there is no settlement time
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
 from mmflow_mcp.errors import VenueError, VenueHttp, VenueRateLimited, VenueRejected
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow, OptionChain
 from mmflow_mcp.upstream.budget import Meter
-from mmflow_mcp.upstream.wire import Call, Wire, get
+from mmflow_mcp.upstream.wire import NOTHING, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
-from mmflow_mcp.venues.deribit_chain import INDEX, parse_chain
+from mmflow_mcp.venues.deribit_chain import INDEX, count_lonely, parse_chain
 from mmflow_mcp.venues.deribit_names import INVERSE, LINEAR, read_kind
-from mmflow_mcp.venues.deribit_perps import parse_funding, parse_open_interest
+from mmflow_mcp.venues.deribit_perps import names_of, parse_funding, parse_open_interest, read_times
 from mmflow_mcp.venues.fields import each, member
+from mmflow_mcp.venues.moments import are_apart, note_apart
+from mmflow_mcp.venues.singles import REFUSALS, ask_singly, ask_some, tells_refusal
 
 HOST = "www.deribit.com"
 API = f"https://{HOST}/api/v2/public"
 
 
 @cache
-def summary(currency: str, kind: str, *, optional: bool = False) -> Call:
+def summary(currency: str, kind: str | None, *, optional: bool = False) -> Call:
     """Every live instrument of a settlement currency and kind (future holds the perpetuals)."""
-    return get(
-        f"{API}/get_book_summary_by_currency",
-        {"currency": currency, "kind": kind},
-        fresh=5,
-        optional=optional,
+    params: dict[str, str | int] = {"currency": currency}
+    if kind:
+        params["kind"] = kind
+    return get(f"{API}/get_book_summary_by_currency", params, fresh=5, optional=optional)
+
+
+@cache
+def forms_of(name: str) -> tuple[Call, ...]:
+    """One perpetual: its ticker, or its summary, which some clients ask with the kind as well."""
+    params: dict[str, str | int] = {"instrument_name": name}
+    return (
+        get(f"{API}/ticker", params, fresh=5),
+        get(f"{API}/get_book_summary_by_instrument", params, fresh=5),
+        get(f"{API}/get_book_summary_by_instrument", {**params, "kind": "future"}, fresh=5),
     )
 
 
@@ -53,8 +64,9 @@ class Deribit(Venue):
     kind = "cex"
     aliases = ("deribit-options", "deribit-perp")
     hosts = (HOST,)
+    always = ("BTC", "ETH")
     # 20 requests a second are published for accounts and nothing for others: 5 a second.
-    meters = (Meter((HOST,), 20, 4),)
+    meters = (Meter((HOST,), 30, 6),)
     data_source = "Deribit public JSON-RPC over REST"
     docs = "https://docs.deribit.com/"
     default_coins = INVERSE
@@ -77,20 +89,22 @@ class Deribit(Venue):
 
     async def open_interest(self, ask: Ask) -> list[OpenInterestRow]:
         """Inverse and linear perpetuals of each coin, one request per settlement currency."""
-        lines, wires, lacking = await _futures(ask, _lines(ask.coins, linear_adds=True))
+        lines, wires, lacking = await _futures(ask, linear_adds=True)
         rows, silent, bad = wires[0].parsed(parse_open_interest, wires[1:], lines, lacking)
         ask.unread(bad)
         _tell_silent(ask, silent)
-        _tell_lacking(ask, lacking, linear_adds=True)
+        _tell_lacking(ask, wires, lacking, linear_adds=True)
+        if are_apart(wires):
+            note_apart(ask, rows, read_times(wires))
         return ask.pick(rows)
 
     async def funding(self, ask: Ask) -> list[FundingRow]:
         """The rate of the last 8 hours: inverse perpetual of BTC and ETH, linear ones else."""
-        lines, wires, lacking = await _futures(ask, _lines(ask.coins, linear_adds=False))
+        lines, wires, lacking = await _futures(ask, linear_adds=False)
         rows, silent, bad = wires[0].parsed(parse_funding, wires[1:], lines)
         ask.unread(bad)
         _tell_silent(ask, silent)
-        _tell_lacking(ask, lacking, linear_adds=False)
+        _tell_lacking(ask, wires, lacking, linear_adds=False)
         return ask.pick(rows)
 
     async def option_chain(self, ask: Ask) -> list[OptionChain]:
@@ -101,12 +115,19 @@ class Deribit(Venue):
             return ask.pick(chains)
         told = len(ask.shortfalls)
         currency = underlying if underlying in INVERSE else LINEAR
-        options, index = await ask.all(summary(currency, "option"), index_price(underlying))
+        try:
+            options, index = await ask.all(summary(currency, "option"), index_price(underlying))
+        except REFUSALS as refusal:
+            options = await _any_kind(ask, currency, refusal)
+            (index,) = await ask.all(index_price(underlying))
         chain = options.parsed(parse_chain, underlying, index)
         if not index and chain.index_price is not None:
             # The chain brought the index itself, so nothing is short without the other answer.
             del ask.shortfalls[told:]
         ask.unread(chain.dropped)
+        if lonely := count_lonely(chain):
+            # Calls and puts are listed together: what has no twin tells of rows that are not here.
+            ask.short(f"missing: the call or put beside {lonely} options", coin=underlying)
         chains[underlying] = chain
         return ask.pick(chains)
 
@@ -118,7 +139,7 @@ class Deribit(Venue):
             for currency in (*INVERSE, LINEAR)
         ]
         rows: dict[str, MarketRow] = {}
-        for wire in await _some(ask, calls):
+        for wire in await ask_some(ask, calls):
             found, bad = wire.parsed(parse_markets) if wire else ([], 0)
             ask.unread(bad)
             rows.update((row.symbol, row) for row in found)
@@ -154,39 +175,86 @@ def _lines(coins: tuple[str, ...] | None, *, linear_adds: bool) -> tuple[str, ..
     return (*own, LINEAR) if more else own
 
 
-async def _some(ask: Ask, calls: Sequence[Call]) -> list[Wire]:
-    """The answers in the order of the calls, `NOTHING` for what failed; raises if all did."""
-    wires = await ask.all(*calls)
-    if not any(wires):
-        # Nothing came at all: ask one of them plainly, for the error itself.
-        wires[0] = await ask.get(calls[0])
-    return wires
+async def _any_kind(ask: Ask, currency: str, refusal: VenueError) -> Wire:
+    """The summary of all kinds of instruments in place of that of one. Raises the refusal else."""
+    try:
+        return await ask.get(summary(currency, None))
+    except REFUSALS:
+        raise refusal from None
 
 
 async def _futures(
-    ask: Ask, lines: tuple[str, ...]
+    ask: Ask, *, linear_adds: bool
 ) -> tuple[tuple[str, ...], tuple[Wire, ...], tuple[str, ...]]:
-    """(currencies read, their summaries, currencies that could not be had)."""
-    if len(lines) == 1:
-        return lines, (await ask.get(summary(lines[0], "future")),), ()
-    calls = [summary(currency, "future", optional=True) for currency in lines]
-    wires = await _some(ask, calls)
-    found = [(line, wire) for line, wire in zip(lines, wires, strict=True) if wire]
-    lacking = tuple(line for line, wire in zip(lines, wires, strict=True) if not wire)
-    return tuple(line for line, _ in found), tuple(wire for _, wire in found), lacking
+    """(currencies read, their answers, currencies that could not be had).
+
+    A currency counts as read where only the perpetuals asked for were, one by one.
+    """
+    lines = _lines(ask.coins, linear_adds=linear_adds)
+    refusal: VenueError | None = None
+    told = len(ask.shortfalls)
+    try:
+        if len(lines) == 1:
+            wires = [await ask.get(summary(lines[0], "future"))]
+        else:
+            wires = await ask_some(ask, [summary(line, "future", optional=True) for line in lines])
+    except REFUSALS as error:
+        refusal, wires = error, [NOTHING] * len(lines)
+    had = {line: wire for line, wire in zip(lines, wires, strict=True) if wire}
+    refused = refusal or any(tells_refusal(reason) for reason in ask.shortfalls[told:])
+    more: tuple[Wire, ...] = ()
+    if refused:
+        whole = await ask_singly(
+            ask, {line: (summary(line, None),) for line in lines if line not in had}
+        )
+        had |= whole.found
+    if refused or had:
+        more = await _singly(ask, had, refused=bool(refused), linear_adds=linear_adds)
+    if refusal and not (had or more):
+        raise refusal
+    read = {*had, *(coin for coin in INVERSE if f"{coin}-PERPETUAL" in names_of(more))}
+    lacking = tuple(line for line in lines if line not in read)
+    return tuple(line for line in lines if line in read), (*had.values(), *more), lacking
+
+
+async def _singly(
+    ask: Ask, had: Mapping[str, Wire], *, refused: bool, linear_adds: bool
+) -> tuple[Wire, ...]:
+    """The perpetuals of the coins asked for that the summaries lack, one by one.
+
+    Summaries that were had always hold the perpetuals of BTC and ETH; of other coins, all.
+    """
+    named = names_of(had.values())
+    wanted: list[str] = []
+    for coin in ask.coins or ():
+        if coin in INVERSE and (coin in had or refused):
+            wanted.append(f"{coin}-PERPETUAL")
+        lost = coin in INVERSE if LINEAR in had else refused
+        if lost and (linear_adds or coin not in INVERSE):
+            wanted.append(f"{coin}_{LINEAR}-PERPETUAL")
+    wanted = [name for name in wanted if name not in named]
+    singles = await ask_singly(ask, {name: forms_of(name) for name in wanted})
+    for name, failure in singles.unheard.items():
+        ask.short(f"{failure.reason} ({name})")
+    return tuple(singles.found.values())
 
 
 def _tell_silent(ask: Ask, silent: dict[str, tuple[str, ...]]) -> None:
     for coin in ask.wants(silent):
-        ask.short(f"changed: nothing readable of {', '.join(silent[coin])}", coin=coin)
+        ask.short(f"missing: nothing readable of {', '.join(silent[coin])}", coin=coin)
 
 
-def _tell_lacking(ask: Ask, lacking: tuple[str, ...], *, linear_adds: bool) -> None:
+def _tell_lacking(
+    ask: Ask, wires: Iterable[Wire], lacking: tuple[str, ...], *, linear_adds: bool
+) -> None:
     """A coin whose currency could not be read is not one that the venue does not list."""
+    named = names_of(wires)
     for currency in lacking:
         for coin in ask.coins or ():
             own = coin if coin in INVERSE else LINEAR
-            if currency == own or (linear_adds and currency == LINEAR):
+            name = f"{coin}-PERPETUAL" if currency in INVERSE else f"{coin}_{LINEAR}-PERPETUAL"
+            asked = currency == own or (linear_adds and currency == LINEAR)
+            if asked and name not in named:
                 ask.short(f"missing: no summary of {currency} perpetuals", coin=coin)
 
 

@@ -7,11 +7,13 @@ are in coins for BTC and ETH and in USDC per coin for linear options. `underlyin
 forward of the expiry, `estimated_delivery_price` the spot index.
 """
 
+from collections import Counter
 from typing import Any
 
+from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.errors import VenueChanged
 from mmflow_mcp.rows import OptionChain, OptionRow
-from mmflow_mcp.upstream.wire import Wire
+from mmflow_mcp.upstream.wire import NOTHING, Wire
 from mmflow_mcp.venues.deribit_names import INVERSE, LINEAR, read_option
 from mmflow_mcp.venues.fields import amount, each, member, positive, positive_or_none
 
@@ -42,6 +44,9 @@ def parse_chain(options: Wire, underlying: str, index: Wire) -> OptionChain:
     found, dropped = each(member(options.doc, "result"), read)
     # All rows carry the same index; the middle one is not moved by a single broken row.
     spot = sorted(told)[len(told) // 2] if told else None
+    if index and abs(index.fetched_at - options.fetched_at) > HOUR_MS:
+        # Another day's index is not the spot of this chain.
+        index = NOTHING
     used = [options] if spot is not None or not index else [options, index]
     return OptionChain(
         underlying,
@@ -50,6 +55,12 @@ def parse_chain(options: Wire, underlying: str, index: Wire) -> OptionChain:
         min(wire.fetched_at for wire in used),
         dropped,
     )
+
+
+def count_lonely(chain: OptionChain) -> int:
+    """How many options stand without the put or call of the same strike and expiry."""
+    sides = Counter((row.expiry_ms, row.strike) for row in chain.rows)
+    return sum(count == 1 for count in sides.values())
 
 
 def _option_row(name: str, underlying: str, row: dict[str, Any]) -> OptionRow | None:

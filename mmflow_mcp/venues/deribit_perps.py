@@ -36,15 +36,31 @@ def _perpetuals(wires: Iterable[Wire]) -> tuple[list[Listed], int]:
     def read(pair: tuple[Wire, dict[str, Any]]) -> Listed | None:
         wire, row = pair
         contract = read_perpetual(row["instrument_name"])
-        return None if contract is None else Listed(contract, wire, row)
+        # Only a ticker tells a state.
+        if contract is None or row.get("state", "open") != "open":
+            return None
+        return Listed(contract, wire, row)
 
     found, bad = each(list(_rows(wires)), read)
     return list({one.contract.symbol: one for one in found}.values()), bad
 
 
+def read_times(wires: Iterable[Wire]) -> dict[str, int]:
+    """When each perpetual of these answers was read, epoch ms."""
+    return {one.contract.symbol: one.wire.fetched_at for one in _perpetuals(wires)[0]}
+
+
+def names_of(wires: Iterable[Wire]) -> frozenset[str]:
+    """The names of all instruments in these answers."""
+    return frozenset(str(row.get("instrument_name")) for _, row in _rows(wires) if row)
+
+
 def _rows(wires: Iterable[Wire]) -> Iterator[tuple[Wire, dict[str, Any]]]:
     for wire in wires:
         result = member(wire.doc, "result")
+        if isinstance(result, dict) and "instrument_name" in result:
+            # The ticker of one perpetual stands without a list.
+            result = [result]
         if not isinstance(result, list):
             raise VenueChanged("changed: a list was expected")
         yield from ((wire, row) for row in result)
@@ -61,8 +77,10 @@ def parse_open_interest(
     found, bad = _perpetuals((first, *more))
     found = [one for one in found if one.contract.coin not in INVERSE or one.contract.coin in lines]
     parts, missed = each(found, lambda one: open_part(one.contract, one.row))
-    silent = _unread(found, lines, {part.symbol for part in parts})
-    lost = {coin: (f"{coin}_USDC-PERPETUAL",) for coin in lines if LINEAR in lacking}
+    have = {part.symbol for part in parts}
+    silent = _unread(found, lines, have, linear_adds=True)
+    linear = {coin: f"{coin}_{LINEAR}-PERPETUAL" for coin in lines if LINEAR in lacking}
+    lost = {coin: (name,) for coin, name in linear.items() if name not in have}
     missing = {coin: (*silent.get(coin, ()), *lost.get(coin, ())) for coin in {**silent, **lost}}
     rows = sum_open_interest(
         "deribit", parts, first.fetched_at, missing=missing, contracts_reported=False
@@ -76,10 +94,13 @@ def parse_open_interest(
 
 
 def _unread(
-    found: list[Listed], lines: tuple[str, ...], have: set[str]
+    found: list[Listed], lines: tuple[str, ...], have: set[str], *, linear_adds: bool
 ) -> dict[str, tuple[str, ...]]:
-    """What is listed and was not read, by coin; the inverse perpetuals always are listed."""
+    """What is listed and was not read, by coin; those of BTC and ETH always are listed."""
     listed = {coin: {f"{coin}-PERPETUAL"} for coin in INVERSE if coin in lines}
+    if linear_adds and LINEAR in lines:
+        for coin, names in listed.items():
+            names.add(f"{coin}_{LINEAR}-PERPETUAL")
     for contract, _, _ in found:
         listed.setdefault(contract.coin, set()).add(contract.symbol)
     silent = {coin: tuple(sorted(names - have)) for coin, names in listed.items()}
@@ -129,5 +150,5 @@ def parse_funding(
         one for one in found if one.contract.margin == "inverse" or one.contract.coin not in INVERSE
     ]
     rows, missed = each(main, read)
-    silent = _unread(main, lines, {row.symbol for _, row in rows})
+    silent = _unread(main, lines, {row.symbol for _, row in rows}, linear_adds=False)
     return main_perpetuals(rows, INVERSE_FIRST), silent, bad + missed

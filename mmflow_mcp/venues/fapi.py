@@ -9,7 +9,7 @@ symbol at a time.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -42,6 +42,7 @@ class Line:
     crypto perpetual worth USD, None for anything else.
     `guess`: a contract from its symbol alone, while that list cannot be had.
     `usual`: what the symbol of a coin's usual perpetual looks like, `{}` standing for the coin.
+    `steady`: symbols that have been settled every 8 hours ever since, so that no list is needed.
     `assume`: hours of the period of a perpetual that `fundingInfo` does not name, from its row of
     `premiumIndex`; None where that is unknown. `aligned`: whether settlements of a period of H
     hours fall on multiples of H hours of the UTC day.
@@ -56,6 +57,7 @@ class Line:
     premium_weight: float
     usual: str = "{}USDT"
     prefix: str = ""
+    steady: frozenset[str] = frozenset()
 
 
 @cache
@@ -81,6 +83,27 @@ def premium_index(line: Line, symbol: str = "", *, optional: bool = False) -> Ca
         label=f"{line.prefix}premiumIndex",
         optional=optional,
     )
+
+
+@cache
+def forms_of(line: Line, symbol: str) -> tuple[Call, ...]:
+    """The quote of one contract; COIN-M is also asked by the pair, dated contracts and all."""
+    pair = symbol.removesuffix("_PERP")
+    single = premium_index(line, symbol)
+    if pair == symbol:
+        return (single,)
+    return single, replace(single, url=single.url.replace(f"symbol={symbol}", f"pair={pair}"))
+
+
+# Coins whose perpetuals are units of a thousand coins on every line that has them.
+_THOUSANDS = frozenset("PEPE SHIB BONK FLOKI LUNC XEC SATS RATS CHEEMS".split())  # noqa: SIM905
+# What every line has had from the start: a list or an answer without them is an excerpt.
+ALWAYS = ("BTC", "ETH")
+
+
+def usual_of(line: Line, coin: str) -> Contract | None:
+    """The usual perpetual of a coin from its symbol alone; None where that is not sure."""
+    return line.guess(line.usual.format(f"1000{coin}" if coin in _THOUSANDS else coin))
 
 
 @cache
@@ -244,5 +267,9 @@ def base_of(row: Row) -> str:
     base = row["baseAsset"]
     if not isinstance(base, str) or not base:
         msg = "no base asset"
+        raise ValueError(msg)
+    if not row["symbol"].startswith(base):
+        # An example of the documentation has DOGEUSDT with the base BLZ.
+        msg = "the symbol is not that of the base asset"
         raise ValueError(msg)
     return base

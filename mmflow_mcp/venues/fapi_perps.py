@@ -7,19 +7,22 @@ Funding takes one round of requests. Open interest takes one while the lists of 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from mmflow_mcp.errors import Unrecorded, VenueChanged, VenueError, VenueRejected
+from mmflow_mcp.errors import VenueChanged, VenueError
 from mmflow_mcp.rows import FundingRow, OpenInterestRow
-from mmflow_mcp.upstream.wire import NOTHING, Wire
+from mmflow_mcp.upstream.wire import NOTHING, Call, Wire
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.fapi import (
+    ALWAYS,
     Line,
     day_tickers,
     exchange_info,
+    forms_of,
     funding_info,
     held_of,
     parse_contracts,
     parse_quotes,
     premium_index,
+    usual_of,
 )
 from mmflow_mcp.venues.fapi_rows import (
     Book,
@@ -27,19 +30,24 @@ from mmflow_mcp.venues.fapi_rows import (
     Place,
     Shelf,
     carrier_of,
+    is_apart,
+    listing_of,
+    nearest,
     parse_funding,
     parse_largest,
     parse_open_interest,
+    quotes_of,
+    rank_of,
+    read_marks,
     shelve,
 )
+from mmflow_mcp.venues.moments import are_apart, note_apart
+from mmflow_mcp.venues.singles import FEW, REFUSALS, ask_singly, tells_refusal
 
 Held = dict[str, Wire]
 
 # So many symbols are named one by one in a reason.
-FEW = 6
-
-# What tells that a bulk answer cannot be had although the venue can.
-REFUSALS = (Unrecorded, VenueRejected)
+NAMED = 6
 
 
 async def ask_open_interest(ask: Ask, lines: tuple[Line, ...]) -> list[OpenInterestRow]:
@@ -47,16 +55,23 @@ async def ask_open_interest(ask: Ask, lines: tuple[Line, ...]) -> list[OpenInter
 
     Without coins: of the largest by 24 h volume on the first line.
     """
-    books, tickers, held = await _first_round(ask, lines)
-    books = await _with_unlisted(ask, books)
+    books, tickers, held, refusal = await _first_round(ask, lines)
+    books = await _with_singles(ask, books, _all_unquoted(ask, books), every=refusal is not None)
     shelf = shelve(books)
     places = _places(ask, shelf, tickers)
     rest = [place for place in places if place[1].symbol not in held]
     wires = await ask.all(*(held_of(line, contract.symbol) for line, contract in rest))
     held |= {contract.symbol: wire for (_, contract), wire in zip(rest, wires, strict=True)}
     counted = tuple((place[1], held[place[1].symbol]) for place in places)
-    rows, silent = carrier_of(books).parsed(parse_open_interest, ask.venue, books, counted)
+    books = await _with_near_marks(ask, books, places, held)
+    rows, silent, apart = carrier_of(books).parsed(parse_open_interest, ask.venue, books, counted)
+    _refuse(ask, books, rows, refusal)
     _note_gaps(ask, shelf, rows, silent, "open interest")
+    for coin in ask.wants(apart):
+        symbols = ", ".join(apart[coin])
+        ask.short(f"stale: open interest of {symbols} is priced at a mark of another time")
+    if are_apart(held.values()):
+        note_apart(ask, rows, {symbol: wire.fetched_at for symbol, wire in held.items() if wire})
     picked = ask.pick(rows)
     ask.universe = shelf.places
     return picked
@@ -67,30 +82,44 @@ async def ask_funding(ask: Ask, lines: tuple[Line, ...]) -> list[FundingRow]:
 
     The lines after the first are asked for the coins that it gives no row of.
     """
-    books = await _rates(ask, lines if ask.coins is None else lines[:1])
-    books = await _with_unlisted(ask, books)
+    books, refusal = await _rates(ask, lines if ask.coins is None else lines[:1])
     rows, silent, bad = carrier_of(books).parsed(parse_funding, ask.venue, books)
     for line in lines[len(books) :]:
         if all(coin in rows for coin in ask.coins or ()):
             break
         try:
-            books += await _rates(ask, (line,), lacking=rows)
+            more, refused = await _rates(ask, (line,), lacking=rows)
+            books += more
+            if refused and not more[0].quoted:
+                ask.short(f"{refused.reason} ({line.prefix}premiumIndex)")
         except VenueError as error:
             ask.short(f"{error.reason} ({line.prefix}premiumIndex)")
             books += (Book(line, NOTHING, ()),)
         rows, silent, bad = carrier_of(books).parsed(parse_funding, ask.venue, books)
     ask.unread(bad)
     shelf = shelve(books)
+    _refuse(ask, books, rows, refusal)
     _note_gaps(ask, shelf, rows, silent, "funding rate with a known period")
     picked = ask.pick(rows)
     ask.universe = shelf.places
     return picked
 
 
-async def _first_round(ask: Ask, lines: tuple[Line, ...]) -> tuple[Books, Wire, Held]:
+def _refuse(ask: Ask, books: Books, rows: Mapping[str, object], refusal: VenueError | None) -> None:
+    """Raise the refusal of the first line's quotes where nothing came in their place."""
+    shelf = shelve(books)
+    listed = any(coin in shelf.places for coin in ask.coins or ())
+    quoted = any(book.quoted for book in books)
+    if refusal and not ask.wants(rows) and not quoted and (listed or not shelf.whole):
+        raise refusal
+
+
+async def _first_round(
+    ask: Ask, lines: tuple[Line, ...]
+) -> tuple[Books, Wire, Held, VenueError | None]:
     """Lists and quotes; with the lists known, the open interest as well.
 
-    If the bulk quotes are refused, those of the coins asked for, one by one.
+    If the first line's quotes are refused although coins were named: without them, and why.
     """
     lists = [exchange_info(line) for line in lines]
     if ask.coins is None:
@@ -100,21 +129,26 @@ async def _first_round(ask: Ask, lines: tuple[Line, ...]) -> tuple[Books, Wire, 
     if known:
         listed, tickers = _split(await ask.all(*lists), lines)
         early = _places(ask, shelve(_books(ask, lines, listed, {})), tickers)
-    asked = {line: line is lines[0] or not known or _is_in(line, early) for line in lines}
-    quotes = [premium_index(line, optional=line is not lines[0]) for line in lines if asked[line]]
+    asked = [line for line in lines if line is lines[0] or not known or _is_in(line, early)]
+    quotes = [premium_index(line, optional=line is not lines[0]) for line in asked]
     counts = [held_of(line, contract.symbol) for line, contract in early]
+    refusal: VenueError | None = None
     try:
         wires = await ask.all(*lists, *quotes, *counts)
-    except REFUSALS as refusal:
-        return await _one_by_one(ask, lines, refusal)
+    except REFUSALS as error:
+        if ask.coins is None:
+            raise
+        refusal = error
+        wires = await ask.all(*lists, *quotes[1:], *counts)
+        wires.insert(len(lists), NOTHING)
     listed, tickers = _split(wires[: len(lists)], lines)
     bulk = wires[len(lists) : len(lists) + len(quotes)]
-    quoted = dict(zip((line for line in lines if asked[line]), ((w,) for w in bulk), strict=True))
+    quoted = dict(zip(asked, ((wire,) for wire in bulk), strict=True))
     held = {
         contract.symbol: wire
         for (_, contract), wire in zip(early, wires[len(lists) + len(quotes) :], strict=True)
     }
-    return _books(ask, lines, listed, quoted), tickers, held
+    return _books(ask, lines, listed, quoted), tickers, held, refusal
 
 
 def _split(wires: Sequence[Wire], lines: tuple[Line, ...]) -> tuple[Sequence[Wire], Wire]:
@@ -132,110 +166,130 @@ def _places(ask: Ask, shelf: Shelf, tickers: Wire) -> list[Place]:
     return [place for coin in coins for place in shelf.places.get(coin, ())]
 
 
-async def _one_by_one(
-    ask: Ask, lines: tuple[Line, ...], refusal: VenueError
-) -> tuple[Books, Wire, Held]:
-    """Quotes and open interest of the coins asked for, symbol by symbol."""
-    if ask.coins is None:
-        raise refusal
-    listed = await ask.all(*map(exchange_info, lines))
-    places = _singles(_books(ask, lines, listed, {}), ask.coins)
-    wires = await ask.all(
-        *(premium_index(line, contract.symbol, optional=True) for line, contract in places),
-        *(held_of(line, contract.symbol) for line, contract in places),
-    )
-    books = _quoted_singly(ask, lines, listed, places, wires[: len(places)], refusal)
-    held = {p[1].symbol: w for p, w in zip(places, wires[len(places) :], strict=True)}
-    return books, NOTHING, held
-
-
 async def _rates(
     ask: Ask, lines: tuple[Line, ...], lacking: Mapping[str, object] | None = None
-) -> Books:
-    """Quotes, lists and periods of some lines.
+) -> tuple[Books, VenueError | None]:
+    """Quotes, lists and periods of some lines, and why the first one's quotes were refused.
 
-    If the first one's bulk quotes are refused: those of the main perpetual of each coin that was
-    asked for and is not in `lacking`.
+    What the quotes do not hold of the coins asked for (and not in `lacking`) is asked one by one.
     """
     quotes = [premium_index(line, optional=line is not lines[0]) for line in lines]
-    lists = [exchange_info(line) for line in lines]
-    periods = [funding_info(line) for line in lines]
+    more = [*map(exchange_info, lines), *map(funding_info, lines)]
     size = len(lines)
+    refusal: VenueError | None = None
     try:
-        wires = await ask.all(*quotes, *lists, *periods)
-    except REFUSALS as refusal:
+        wires = await ask.all(*quotes, *more)
+    except REFUSALS as error:
         if ask.coins is None:
             raise
-        wires = await ask.all(*lists, *periods)
-        listed = wires[:size]
-        coins = [coin for coin in ask.coins if coin not in (lacking or ())]
-        places = _singles(_books(ask, lines, listed, {}), coins, every=False)
-        singles = await ask.all(
-            *(premium_index(line, contract.symbol, optional=True) for line, contract in places)
-        )
-        books = _quoted_singly(ask, lines, listed, places, singles, refusal)
-        return _with_periods(books, wires[size:])
+        refusal = error
+        wires = [NOTHING, *await ask.all(*quotes[1:], *more)]
     quoted = dict(zip(lines, ((wire,) for wire in wires[:size]), strict=True))
-    return _with_periods(_books(ask, lines, wires[size : 2 * size], quoted), wires[2 * size :])
+    books = _with_periods(_books(ask, lines, wires[size : 2 * size], quoted), wires[2 * size :])
+    coins = [coin for coin in ask.coins or () if coin not in (lacking or ())]
+    forms = _main_unquoted(books, coins)
+    return await _with_singles(ask, books, forms, every=refusal is not None), refusal
 
 
-async def _with_unlisted(ask: Ask, books: Books) -> Books:
-    """The books with a quote of the usual perpetual of coins for which the list names only others.
+# Requests of a symbol with the line that they are about, the first that is not refused counts.
+Forms = dict[str, list[tuple[Line, Call]]]
 
-    That is rare enough to be worth a request: a sum that lacks its largest contract looks right
-    and is not.
+
+def _wanted(books: Books, coin: str) -> list[Place]:
+    """The perpetuals that a coin is known or sure to have, the main one first."""
+    mine = list(shelve(books).places.get(coin, ()))
+    symbols = {contract.symbol for _, contract in mine}
+    for book in books:
+        usual, listed = usual_of(book.line, coin), listing_of(book)
+        named = listed.symbols if listed else frozenset()
+        if usual is None or usual.symbol in named or usual.symbol in symbols:
+            continue
+        # A sum that lacks its largest contract looks right and is not.
+        lacks = book is books[0] and mine and usual.quote not in {c.quote for _, c in mine}
+        excerpt = named and not named.issuperset(map(book.line.usual.format, ALWAYS))
+        if listed is None or lacks or excerpt:
+            mine.append((book.line, usual))
+    return sorted(mine, key=lambda place: rank_of(place[1]))
+
+
+def _all_unquoted(ask: Ask, books: Books) -> Forms:
+    """The perpetuals of the coins asked for that have no quote yet.
+
+    An inverse one needs none, its open interest being USD, unless its line's quotes were refused.
     """
-    main, *others = books
-    shelf = shelve(books)
-    named = main.listed.parsed(parse_contracts, main.line).symbols if main.listed else ()
-    found: list[Wire] = []
+    refused = [reason for reason in ask.shortfalls if tells_refusal(reason)]
+    labels = {book.line: f"({book.line.prefix}premiumIndex)" for book in books}
+    quoted = {symbol for book in books for symbol in quotes_of(book)}
+    forms: Forms = {}
     for coin in ask.coins or ():
-        quotes = {contract.quote for _, contract in shelf.places.get(coin, ())}
-        usual = main.line.guess(main.line.usual.format(coin))
-        if not usual or not quotes or usual.quote in quotes or usual.symbol in named:
-            continue
-        try:
-            found.append(await ask.get(premium_index(main.line, usual.symbol)))
-        except REFUSALS:
-            continue
-        except VenueError as error:
-            ask.short(f"{error.reason} ({usual.symbol})")
-    return (replace(main, quoted=(*main.quoted, *found)), *others) if found else books
+        for line, contract in _wanted(books, coin):
+            if contract.margin != "linear" and not any(r.endswith(labels[line]) for r in refused):
+                continue
+            if contract.symbol not in quoted:
+                calls = forms_of(line, contract.symbol)
+                forms[contract.symbol] = [(line, call) for call in calls]
+    return forms
+
+
+def _main_unquoted(books: Books, coins: Iterable[str]) -> Forms:
+    """The main perpetuals of these coins that have no quote yet, each with those next in order."""
+    quoted = {symbol for book in books for symbol in quotes_of(book)}
+    forms: Forms = {}
+    for coin in coins:
+        places = _wanted(books, coin)
+        if places and places[0][1].symbol not in quoted:
+            forms[places[0][1].symbol] = [
+                (line, call)
+                for line, contract in places
+                if contract.symbol not in quoted
+                for call in forms_of(line, contract.symbol)
+            ]
+    return forms
+
+
+async def _with_singles(ask: Ask, books: Books, forms: Forms, *, every: bool) -> Books:
+    """The books with quotes that were asked one by one; `every` one, or a few."""
+    some = dict(list(forms.items())[: None if every else FEW])
+    singles = await ask_singly(ask, {s: [call for _, call in calls] for s, calls in some.items()})
+    for symbol, failure in singles.unheard.items():
+        ask.short(f"{failure.reason} ({symbol})")
+    lines = {symbol: calls[0][0] for symbol, calls in some.items()}
+    return tuple(
+        replace(
+            book,
+            quoted=(
+                *book.quoted,
+                *(wire for symbol, wire in singles.found.items() if lines[symbol] is book.line),
+            ),
+        )
+        for book in books
+    )
+
+
+async def _with_near_marks(
+    ask: Ask, books: Books, places: Iterable[Place], held: Mapping[str, Wire]
+) -> Books:
+    """The books with single quotes in place of those that are of another time.
+
+    Answers of one question are, but recordings of a bulk answer and of single ones may lie years
+    apart.
+    """
+    marks = read_marks(books)
+    forms: Forms = {}
+    for line, contract in places:
+        wire = held[contract.symbol]
+        mark = nearest(marks, contract.symbol, wire)
+        if wire and mark and contract.margin == "linear" and is_apart(mark, wire):
+            forms[contract.symbol] = [(line, call) for call in forms_of(line, contract.symbol)]
+    told = len(ask.shortfalls)
+    books = await _with_singles(ask, books, forms, every=True)
+    # The mark of another time stands, and is said to be one.
+    del ask.shortfalls[told:]
+    return books
 
 
 def _with_periods(books: Books, periods: Sequence[Wire]) -> Books:
     return tuple(replace(book, periods=wire) for book, wire in zip(books, periods, strict=True))
-
-
-def _singles(books: Books, coins: Iterable[str], *, every: bool = True) -> list[Place]:
-    """The perpetuals of some coins, or only their main ones; the usual symbol without a list."""
-    places = shelve(books).places
-    found: list[Place] = []
-    for coin in coins:
-        mine = list(places.get(coin, ()))
-        if not mine and not books[0].listed:
-            guess = books[0].line.guess(books[0].line.usual.format(coin))
-            mine = [(books[0].line, guess)] if guess else []
-        found += mine if every else mine[:1]
-    return found
-
-
-def _quoted_singly(
-    ask: Ask,
-    lines: tuple[Line, ...],
-    listed: Sequence[Wire],
-    places: Sequence[Place],
-    wires: Sequence[Wire],
-    refusal: VenueError,
-) -> Books:
-    """Books of quotes asked one by one. Raises the bulk's refusal when no quote could be had."""
-    if not any(wires) and (places or not listed[0]):
-        raise refusal
-    quoted = {
-        line: tuple(wire for place, wire in zip(places, wires, strict=True) if place[0] is line)
-        for line in lines
-    }
-    return _books(ask, lines, listed, quoted)
 
 
 def _books(
@@ -283,11 +337,11 @@ def _note_gaps(
     ask.unread(shelf.bad)
     coins = ask.wants(silent)
     symbols = [symbol for coin in coins for symbol in silent[coin]]
-    named = ", ".join(symbols) if len(symbols) <= FEW else f"{len(symbols)} listed perpetuals"
+    named = ", ".join(symbols) if len(symbols) <= NAMED else f"{len(symbols)} listed perpetuals"
     for coin in coins:
         ask.short(f"missing: no {what} of {named}", coin=coin)
-    for label in shelf.foreign:
-        ask.short(f"changed: the list of contracts is not that of what is quoted ({label})")
+    for reason in shelf.odd:
+        ask.short(reason)
     if shelf.whole:
         return
     for coin in ask.coins or ():

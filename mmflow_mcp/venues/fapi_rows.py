@@ -7,6 +7,7 @@ running period, charged at `nextFundingTime`.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.rows import FundingRow, OpenInterestRow
@@ -19,7 +20,15 @@ from mmflow_mcp.venues.contracts import (
     main_perpetuals,
     sum_open_interest,
 )
-from mmflow_mcp.venues.fapi import Line, Row, parse_contracts, parse_periods, parse_quotes
+from mmflow_mcp.venues.fapi import (
+    ALWAYS,
+    Line,
+    Listed,
+    Row,
+    parse_contracts,
+    parse_periods,
+    parse_quotes,
+)
 from mmflow_mcp.venues.fields import (
     amount,
     each,
@@ -59,13 +68,13 @@ Silent = dict[str, list[str]]
 class Shelf:
     """The perpetuals of a venue by coin, the main one first.
 
-    `whole`: whether every list of contracts could be had and used. `foreign`: labels of those that
-    name nothing that is quoted. `bad`: rows of lists that could not be read.
+    `whole`: whether every list of contracts could be had and is no excerpt. `odd`: why those that
+    could be had are not whole. `bad`: rows of lists that could not be read.
     """
 
     places: dict[str, tuple[Place, ...]]
     whole: bool
-    foreign: tuple[str, ...]
+    odd: tuple[str, ...]
     bad: int
 
 
@@ -83,27 +92,36 @@ def shelve(books: Books) -> Shelf:
 def parse_shelf(_: Wire, books: Books) -> Shelf:
     """Contracts as the lists say; what they do not name (yet), where the symbol alone is sure."""
     places: dict[str, list[Place]] = {}
-    foreign: list[str] = []
+    odd: list[str] = []
     whole, bad = True, 0
     for book in books:
-        quotes = _quotes_of(book)
-        contracts, named = list[Contract](), frozenset[str]()
-        if _is_listing(book, quotes):
-            listed = book.listed.parsed(parse_contracts, book.line)
-            contracts, named, bad = (
-                list(listed.contracts.values()),
-                listed.symbols,
-                bad + listed.bad,
-            )
-        else:
+        quotes = quotes_of(book)
+        listed = listing_of(book)
+        names = f"{book.line.prefix}exchangeInfo"
+        lost = (
+            [s for s in map(book.line.usual.format, ALWAYS) if s not in listed.symbols]
+            if listed
+            else []
+        )
+        if listed is None:
             whole = False
-            foreign += [f"{book.line.prefix}exchangeInfo"] if book.listed else []
-        for contract in (*contracts, *_guessed(book, quotes, named)):
+        elif listed.symbols and lost:
+            whole = False
+            if quotes and not listed.symbols & quotes.keys():
+                odd.append(
+                    f"changed: the list of contracts is not that of what is quoted ({names})"
+                )
+                listed = None
+            else:
+                odd.append(f"missing: the list of contracts lacks {', '.join(lost)} ({names})")
+        contracts = list(listed.contracts.values()) if listed else []
+        bad += listed.bad if listed else 0
+        for contract in (*contracts, *_guessed(book, quotes, listed)):
             places.setdefault(contract.coin, []).append((book.line, contract))
     return Shelf(
         {coin: tuple(sorted(places[coin], key=lambda p: rank_of(p[1]))) for coin in sorted(places)},
         whole,
-        tuple(foreign),
+        tuple(odd),
         bad,
     )
 
@@ -115,7 +133,8 @@ def rank_of(contract: Contract) -> tuple[int, int, str]:
     return order, contract.multiplier, contract.symbol
 
 
-def _quotes_of(book: Book) -> Quotes:
+def quotes_of(book: Book) -> Quotes:
+    """The quotes of a line by symbol, with the answer that each came in."""
     return {
         symbol: (row, wire)
         for wire in book.quoted
@@ -123,18 +142,22 @@ def _quotes_of(book: Book) -> Quotes:
     }
 
 
-def _is_listing(book: Book, quotes: Quotes) -> bool:
-    """Whether the list of contracts can be had, and is that of what is quoted."""
-    if not book.listed:
-        return False
-    symbols = book.listed.parsed(parse_contracts, book.line).symbols
-    return not symbols or not quotes or any(symbol in symbols for symbol in quotes)
+def listing_of(book: Book) -> Listed | None:
+    """The list of contracts as it was read, None where it could not be had."""
+    return book.listed.parsed(parse_contracts, book.line) if book.listed else None
 
 
-def _guessed(book: Book, quotes: Quotes, named: frozenset[str]) -> list[Contract]:
-    """Contracts of quoted symbols that are not named. Without a next settlement it is delisted."""
-    unnamed = (s for s, (row, _) in quotes.items() if s not in named and row.get("nextFundingTime"))
-    return [contract for contract in map(book.line.guess, unnamed) if contract]
+def _guessed(book: Book, quotes: Quotes, listed: Listed | None) -> list[Contract]:
+    """Contracts that are not named: quoted ones, and those that every line has.
+
+    Without a next settlement a quoted one is delisted. A list that is empty lists nothing.
+    """
+    named = listed.symbols if listed else frozenset()
+    symbols = [s for s, (row, _) in quotes.items() if s not in named and row.get("nextFundingTime")]
+    if named or not listed:
+        usual = map(book.line.usual.format, ALWAYS)
+        symbols += [s for s in usual if s not in named and s not in quotes]
+    return [contract for contract in map(book.line.guess, symbols) if contract]
 
 
 def parse_largest(tickers: Wire, shelf: Shelf) -> list[str]:
@@ -159,68 +182,109 @@ def parse_largest(tickers: Wire, shelf: Shelf) -> list[str]:
 
 def parse_open_interest(
     _: Wire, venue: str, books: Books, counted: tuple[tuple[Contract, Wire], ...]
-) -> tuple[dict[str, OpenInterestRow], Silent]:
-    """Rows of the contracts counted, by coin, and the symbols that could not be."""
-    quotes = {symbol: quote for book in books for symbol, quote in _quotes_of(book).items()}
+) -> tuple[dict[str, OpenInterestRow], Silent, Silent]:
+    """Rows of the contracts counted, by coin, and symbols by coin: not readable, wrongly timed.
+
+    Wrongly timed are those whose mark price is of another hour than their open interest.
+    """
+    marks = read_marks(books)
     places = shelve(books).places
     parts: dict[str, list[OpenPart]] = {}
     read_at: dict[str, int] = {}
     silent: Silent = {}
+    apart: Silent = {}
     for contract, wire in counted:
         coin = contract.coin
         try:
-            part, at = _open_part(contract, wire, quotes, places[coin])
+            part, mark = _open_part(contract, wire, marks, places[coin])
         except (KeyError, TypeError, ValueError, AttributeError):
             silent.setdefault(coin, []).append(contract.symbol)
             continue
         parts.setdefault(coin, []).append(part)
+        at = wire.fetched_at if mark is None else min(wire.fetched_at, mark.read_at)
         read_at[coin] = min(at, read_at.get(coin, at))
+        if mark is not None and is_apart(mark, wire):
+            apart.setdefault(coin, []).append(contract.symbol)
     rows: dict[str, OpenInterestRow] = {}
     for coin, same in parts.items():
         rows |= sum_open_interest(venue, same, read_at[coin], missing=silent)
-    return rows, silent
+    return rows, silent, apart
+
+
+class Mark(NamedTuple):
+    """A mark price, USD per coin, and when it was read."""
+
+    usd: float
+    read_at: int
+
+
+Marks = dict[str, list[Mark]]
+
+
+def read_marks(books: Books) -> Marks:
+    """Every mark price that was read, by symbol."""
+    contracts = {
+        contract.symbol: contract
+        for places in shelve(books).places.values()
+        for _, contract in places
+    }
+    marks: Marks = {}
+    for wire in (wire for book in books for wire in book.quoted):
+        for symbol, row in wire.parsed(parse_quotes).items():
+            try:
+                usd = positive_or_none(row.get("markPrice"))
+            except (TypeError, ValueError):
+                continue
+            if usd and symbol in contracts:
+                mark = Mark(usd / contracts[symbol].multiplier, wire.fetched_at)
+                marks.setdefault(symbol, []).append(mark)
+    return marks
+
+
+def nearest(marks: Marks, symbol: str, wire: Wire) -> Mark | None:
+    """The mark price of a symbol that was read nearest to an answer."""
+    return _nearest_of(marks.get(symbol, ()), wire)
+
+
+def _nearest_of(marks: Iterable[Mark | None], wire: Wire) -> Mark | None:
+    known = filter(None, marks)
+    return min(known, key=lambda mark: abs(mark.read_at - wire.fetched_at), default=None)
+
+
+def is_apart(mark: Mark, wire: Wire) -> bool:
+    """Whether a mark price and an answer are so far apart that their product misleads."""
+    return abs(mark.read_at - wire.fetched_at) > HOUR_MS
 
 
 def _open_part(
-    contract: Contract, wire: Wire, quotes: Quotes, places: Iterable[Place]
-) -> tuple[OpenPart, int]:
-    """One contract's open interest, one-sided, and when the oldest answer behind it was read."""
+    contract: Contract, wire: Wire, marks: Marks, places: Iterable[Place]
+) -> tuple[OpenPart, Mark | None]:
+    """One contract's open interest, one-sided, and the mark price in it."""
     if wire.doc["symbol"] != contract.symbol:
         msg = "another symbol's open interest"
         raise ValueError(msg)
     units = amount(wire.doc["openInterest"])
-    priced = _mark_of(contract, quotes)
+    mark = nearest(marks, contract.symbol, wire)
     coins: float | None = None
     if contract.margin == "linear":
-        if priced is None:
+        if mark is None:
             msg = "no mark price"
             raise ValueError(msg)
-        usd, coins = units * contract.multiplier * priced[0], units * contract.multiplier
+        usd, coins = units * contract.multiplier * mark.usd, units * contract.multiplier
     else:
         usd = units * positive(contract.size)
-        if priced is None:
+        if mark is None or is_apart(mark, wire):
             # METHODS 2: the rows of one venue at one mark, here that of the coin's main perpetual.
-            others = (_mark_of(other, quotes) for _, other in places)
-            priced = next(filter(None, others), None)
-        coins = usd / priced[0] if priced else None
-    at = wire.fetched_at if priced is None else min(wire.fetched_at, priced[1])
-    return OpenPart(contract.coin, contract.symbol, usd, coins), at
-
-
-def _mark_of(contract: Contract, quotes: Quotes) -> tuple[float, int] | None:
-    """The mark price per coin and when it was read; None where it is unknown."""
-    row, wire = quotes.get(contract.symbol, ({}, None))
-    try:
-        mark = positive_or_none(row.get("markPrice"))
-    except (TypeError, ValueError):
-        return None
-    return (mark / contract.multiplier, wire.fetched_at) if mark and wire else None
+            others = (nearest(marks, other.symbol, wire) for _, other in places)
+            mark = _nearest_of([mark, *others], wire)
+        coins = usd / mark.usd if mark else None
+    return OpenPart(contract.coin, contract.symbol, usd, coins), mark
 
 
 def parse_funding(_: Wire, venue: str, books: Books) -> tuple[dict[str, FundingRow], Silent, int]:
     """Rows by coin, the perpetuals that should have spoken for their coin, and the bad rows."""
     shelf = shelve(books)
-    quotes = {symbol: quote for book in books for symbol, quote in _quotes_of(book).items()}
+    quotes = {symbol: quote for book in books for symbol, quote in quotes_of(book).items()}
     periods = {book.line: _periods_of(book) for book in books}
 
     def read(place: Place) -> tuple[Contract, FundingRow] | None:
@@ -279,6 +343,8 @@ def read_hours(
     symbol = row["symbol"]
     if not periods:
         fitting = [hours for hours in PERIODS if _fits(hours, row, next_ms)]
+        if symbol in line.steady and 8 in fitting:
+            return 8.0
         return fitting[0] if line.aligned and len(fitting) == 1 else None
     listed = periods[symbol] if symbol in periods else line.assume(row)
     if listed is None or not _fits(listed, row, next_ms, aligned=line.aligned):

@@ -31,9 +31,9 @@ def number_or_none(value: Any) -> float | None:
 
 
 def positive(value: Any) -> float:
-    """A number above zero: prices, sizes of contracts."""
+    """A number above zero and not beyond belief: prices, sizes of contracts."""
     result = number(value)
-    if result <= 0:
+    if not 0 < result < 1e12:
         msg = "not positive"
         raise ValueError(msg)
     return result
@@ -42,7 +42,7 @@ def positive(value: Any) -> float:
 def positive_or_none(value: Any) -> float | None:
     """A number above zero, or None where there is none."""
     result = number_or_none(value)
-    return result if result is not None and result > 0 else None
+    return result if result is not None and 0 < result < 1e12 else None
 
 
 def amount(value: Any) -> float:

@@ -6,11 +6,19 @@ The list of a settlement currency brings open interest and funding of all its co
 """
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from urllib.parse import quote
 
-from mmflow_mcp.errors import Unrecorded, VenueError, VenueHttp, VenueRateLimited, VenueRejected
+from mmflow_mcp.errors import (
+    Unrecorded,
+    VenueChanged,
+    VenueError,
+    VenueHttp,
+    VenueRateLimited,
+    VenueRejected,
+)
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
 from mmflow_mcp.rows.positions import LiquidationTape, PositioningRow
 from mmflow_mcp.rows.spot import SpotRow
@@ -20,37 +28,59 @@ from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.coins import KNOWN_COINS
 from mmflow_mcp.venues.gateio_contracts import (
+    ALWAYS,
     MAIN,
     OTHERS,
     QUOTES,
     Books,
+    as_contracts,
     live_contracts,
+    one_contract,
     parse_contracts,
     parse_funding,
     parse_open_interest,
     parse_pairs,
     read_names,
+    settle_of,
 )
 from mmflow_mcp.venues.gateio_positions import ask_liquidations, ask_positioning
 from mmflow_mcp.venues.gateio_spot import GATEIO_SPOT
 from mmflow_mcp.venues.pairs import ask_spot
+from mmflow_mcp.venues.moments import are_apart, note_apart
+from mmflow_mcp.venues.singles import REFUSALS, ask_singly, ask_some
 
 HOST = "api.gateio.ws"
 API = f"https://{HOST}/api/v4"
 PAGE = 100
 
 
-def contracts(settle: str, offset: int = 0) -> Call:
+def contracts(settle: str, offset: int = 0, *, optional: bool | None = None) -> Call:
     """All contracts of a settlement currency, or the page that begins at an offset."""
-    label = "contracts" if settle == MAIN else f"{settle}/contracts"
     params: dict[str, str | int] | None = {"limit": PAGE, "offset": offset} if offset else None
-    optional = settle != MAIN or offset > 0
-    return get(f"{API}/futures/{settle}/contracts", params, label=label, optional=optional)
+    if optional is None:
+        optional = settle != MAIN or offset > 0
+    return get(
+        f"{API}/futures/{settle}/contracts",
+        params,
+        label=_label(settle, "contracts"),
+        optional=optional,
+    )
 
 
 def contract(name: str) -> Call:
-    """One contract settled in USDT, for what the list does not hold."""
-    return get(f"{API}/futures/{MAIN}/contracts/{quote(name)}", label="contracts")
+    """One contract, for what no list holds."""
+    settle = settle_of(name)
+    return get(f"{API}/futures/{settle}/contracts/{quote(name)}", label=_label(settle, "contracts"))
+
+
+def tickers(settle: str, name: str = "") -> Call:
+    """The tickers of a settlement currency, or of one contract: open interest and marks."""
+    params: dict[str, str | int] | None = {"contract": name} if name else None
+    return get(f"{API}/futures/{settle}/tickers", params, label=_label(settle, "tickers"))
+
+
+def _label(settle: str, path: str) -> str:
+    return path if settle == MAIN else f"{settle}/{path}"
 
 
 def listing(path: str) -> Call:
@@ -75,6 +105,7 @@ class Gateio(Venue):
     kind = "cex"
     aliases = ("gate.io", "GATEIO_FUTURES", "GATE_FUTURES")
     hosts = (HOST,)
+    always = ("BTC", "ETH")
     # 200 requests in 10 s for each path.
     meters = (Meter((HOST,), 200, 10),)
     data_source = "Gate v4 public REST"
@@ -90,26 +121,32 @@ class Gateio(Venue):
     async def open_interest(self, ask: Ask) -> list[OpenInterestRow]:
         """USDT, USD1 and inverse perpetuals of each coin, summed."""
         ask.narrowed = _NARROWED
-        books, unheard = await _ask_books(ask, MAIN, *OTHERS)
-        rows, silent, bad = books[0][1].parsed(parse_open_interest, books)
-        rows = {**rows, **_lessened(rows, unheard)}
+        read = await _ask_books(ask, MAIN, *OTHERS, with_tickers=True)
+        rows, silent, bad = _carrier(read).parsed(parse_open_interest, read.books)
+        read.refuse_without(ask, rows)
+        rows = {**rows, **_lessened(rows, read.unheard)}
         ask.unread(bad)
+        if are_apart(wire for _, wire in read.books):
+            found, _ = live_contracts(read.books)
+            note_apart(ask, rows, {item.symbol: wire.fetched_at for item, _, wire in found})
         for coin in ask.wants(silent):
-            ask.short(f"changed: no open interest for {', '.join(silent[coin])}", coin=coin)
+            ask.short(f"missing: no open interest of {', '.join(silent[coin])}", coin=coin)
         return ask.pick(rows)
 
     async def funding(self, ask: Ask) -> list[FundingRow]:
         """The running rate of each coin's main perpetual."""
         ask.narrowed = _NARROWED
-        books, _ = await _ask_books(ask, *(QUOTES if ask.coins is None else (MAIN,)))
-        rows, silent, bad = books[0][1].parsed(parse_funding, books)
+        read = await _ask_books(ask, *(QUOTES if ask.coins is None else (MAIN,)))
+        rows, silent, bad = _carrier(read).parsed(parse_funding, read.books)
         if any(coin not in rows for coin in ask.coins or ()):
             # Only what has no contract in USDT is spoken for by another.
-            books += (await _ask_books(ask, *OTHERS))[0]
-            rows, silent, bad = books[0][1].parsed(parse_funding, books)
+            others = await _ask_books(ask, *OTHERS)
+            read = replace(read, books=read.books + others.books)
+            rows, silent, bad = _carrier(read).parsed(parse_funding, read.books)
+        read.refuse_without(ask, rows)
         ask.unread(bad)
         for coin in ask.wants(silent):
-            ask.short(f"changed: no funding rate for {', '.join(silent[coin])}", coin=coin)
+            ask.short(f"missing: no funding rate of {', '.join(silent[coin])}", coin=coin)
         return ask.pick(rows)
 
     async def spot(self, ask: Ask) -> list[SpotRow]:
@@ -126,15 +163,27 @@ class Gateio(Venue):
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every live perpetual, dated future and spot pair."""
-        *lists, deliveries, pairs = await ask.all(*map(contracts, QUOTES), DELIVERIES, PAIRS)
-        found = [
-            wire.parsed(parse_contracts, "perp", settle)
+        perps = [contracts(settle, optional=True) for settle in QUOTES]
+        *lists, deliveries, pairs = await ask_some(ask, [*perps, DELIVERIES, PAIRS])
+        readings: list[Callable[[], tuple[list[MarketRow], int]]] = [
+            partial(wire.parsed, parse_contracts, "perp", settle)
             for settle, wire in await _follow(ask, QUOTES, lists)
         ]
-        found += [deliveries.parsed(parse_contracts, "future", MAIN)] if deliveries else []
-        found += [pairs.parsed(parse_pairs)] if pairs else []
-        ask.unread(sum(bad for _, bad in found))
-        return list(dict.fromkeys(row for rows, _ in found for row in rows))
+        readings += [partial(deliveries.parsed, parse_contracts, "future", MAIN)] * bool(deliveries)
+        readings += [partial(pairs.parsed, parse_pairs)] * bool(pairs)
+        rows: list[MarketRow] = []
+        for number, reading in enumerate(readings, 1):
+            try:
+                found, bad = reading()
+            except VenueChanged as error:
+                # One list that cannot be read does not take the others with it.
+                if number == len(readings) and not rows:
+                    raise
+                ask.short(error.reason)
+                continue
+            ask.unread(bad)
+            rows += found
+        return list(dict.fromkeys(rows))
 
 
 _NARROWED = "BTC and ETH; other coins are answered when they are named"
@@ -151,29 +200,112 @@ def _refused(status: int, label: str) -> VenueError | None:
     return None
 
 
-async def _ask_books(ask: Ask, *settles: str) -> tuple[Books, dict[str, str]]:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read: the books, the contracts (with their coins) not heard of, and a refusal."""
+
+    books: Books
+    unheard: dict[str, str]
+    refusal: VenueError | None = None
+
+    def refuse_without(self, ask: Ask, rows: Mapping[str, object]) -> None:
+        """Raise the refusal of the main list where nothing of what was asked came otherwise."""
+        if self.refusal and not ask.wants(rows):
+            raise self.refusal
+
+
+def _carrier(read: _Read) -> Wire:
+    """The answer beside which what is read of the books is kept."""
+    return read.books[0][1] if read.books else Wire(None, fetched_at=0, read=0.0, size=0)
+
+
+async def _ask_books(ask: Ask, *settles: str, with_tickers: bool = False) -> _Read:
     """The contracts of these settlement currencies, every page of them.
 
-    What the main list refuses or does not hold is asked contract by contract, for the coins named;
-    those that gave no answer come second, by coin.
+    What the main list is refused for, lacks or cannot be read for is asked contract by contract,
+    for the coins named; so is the inverse contract while its list cannot be had.
     """
-    refused: VenueError | None = None
-    calls = [contracts(settle) for settle in settles]
+    refusal: VenueError | None = None
+    lists = [contracts(settle) for settle in settles]
+    having = settles
     try:
-        first = await ask.all(*calls)
-    except (Unrecorded, VenueRejected) as error:
+        first = await ask.all(*lists)
+    except REFUSALS as error:
         if ask.coins is None:
             raise
-        refused = error
-        settles = settles[1:]
-        first = await ask.all(*calls[1:])
-    books = await _follow(ask, settles, first)
-    if not refused and MAIN not in settles:
-        return books, {}
-    alone, unheard = await _ask_alone(ask, books, every=refused is not None)
-    if refused and not alone:
-        raise refused
-    return (alone + books if refused else books + alone), unheard
+        refusal = error
+        having = settles[1:]
+        first = await ask.all(*lists[1:])
+    books = await _follow(ask, having, first)
+    try:
+        live_contracts(books)
+    except VenueChanged as error:
+        if ask.coins is None:
+            raise
+        refusal = error
+        ask.short(f"{error.reason} (contracts)")
+        books = tuple(book for book in books if book[0] != MAIN)
+    lacking = _lacking(ask, settles, books, every=refusal is not None)
+    alone, failed = await _ask_alone(ask, lacking)
+    if with_tickers:
+        rest = [n for n, e in failed.items() if refusal or isinstance(e, Unrecorded)]
+        alone += await _ask_tickers(ask, rest)
+    named = {name for settle, wire in alone for name in wire.parsed(read_names, settle)}
+    unheard: dict[str, str] = {}
+    for name, failure in failed.items():
+        if name not in named and not isinstance(failure, VenueRejected):
+            unheard[name] = lacking[name]
+            ask.short(f"{failure.reason} ({name})", coin=lacking[name])
+    return _Read(alone + books if refusal else books + alone, unheard, refusal)
+
+
+def _lacking(ask: Ask, settles: Iterable[str], books: Books, *, every: bool) -> dict[str, str]:
+    """The contracts, with their coins, that the books should have and do not name.
+
+    Unless `every` one is to be asked, that is worth a request for well-known coins only: a sum
+    that lacks its largest contract looks right and is not.
+    """
+    wanted = ask.coins
+    if wanted is None:
+        others, _ = live_contracts(tuple(book for book in books if book[0] != MAIN))
+        wanted = tuple(sorted({entry[0].coin for entry in others}))
+    named = {name for settle, wire in books for name in wire.parsed(read_names, settle)}
+    lacking: dict[str, str] = {}
+    if MAIN in settles:
+        lacking |= {
+            f"{coin}_{QUOTES[MAIN]}": coin for coin in wanted if every or coin in KNOWN_COINS
+        }
+    if "BTC" in wanted and "btc" in settles and all(settle != "btc" for settle, _ in books):
+        lacking |= ALWAYS
+    return {name: coin for name, coin in lacking.items() if name not in named}
+
+
+async def _ask_alone(ask: Ask, names: Iterable[str]) -> tuple[Books, dict[str, VenueError]]:
+    """Contracts one by one, and why the others gave no answer."""
+    singles = await ask_singly(ask, {name: (contract(name),) for name in names})
+    found: Books = ()
+    failed = dict(singles.failed)
+    for name, wire in singles.found.items():
+        try:
+            found += ((settle_of(name), wire.parsed(one_contract, name)),)
+        except VenueChanged as error:
+            failed[name] = error
+    return found, failed
+
+
+async def _ask_tickers(ask: Ask, names: Sequence[str]) -> Books:
+    """The tickers of contracts whose own answer cannot be had: one by one, else all at once."""
+    singles = await ask_singly(ask, {name: (tickers(settle_of(name), name),) for name in names})
+    found = [(settle_of(name), wire.parsed(as_contracts)) for name, wire in singles.found.items()]
+    for settle in dict.fromkeys(map(settle_of, singles.failed)):
+        try:
+            wire = await ask.get(tickers(settle))
+            found.append((settle, wire.parsed(as_contracts)))
+        except REFUSALS:
+            continue
+        except VenueError as error:
+            ask.short(f"{error.reason} ({tickers(settle).label})")
+    return tuple(found)
 
 
 async def _known_books(ask: Ask, *settles: str) -> Books:
@@ -202,41 +334,13 @@ async def _follow(ask: Ask, settles: Iterable[str], first: Iterable[Wire]) -> Bo
     return books
 
 
-async def _ask_alone(
-    ask: Ask, books: Books, *, every: bool, call: Callable[[str], Call] = contract
-) -> tuple[Books, dict[str, str]]:
-    """The coins asked for that no list names, contract by contract.
-
-    Unless `every` one is to be asked, that is worth a request for well-known coins only: a sum
-    that lacks its largest contract looks right and is not.
-    """
-    wanted = ask.coins
-    if wanted is None:
-        others, _ = live_contracts(tuple(book for book in books if book[0] != MAIN))
-        wanted = tuple(sorted({entry[0].coin for entry in others}))
-    named = {name for settle, wire in books if settle == MAIN for name in wire.parsed(read_names)}
-    found: Books = ()
-    unheard: dict[str, str] = {}
-    for coin in wanted:
-        name = f"{coin}_{QUOTES[MAIN]}"
-        if name in named or not (every or coin in KNOWN_COINS):
-            continue
-        try:
-            found += ((MAIN, await ask.get(call(name))),)
-        except VenueRejected:
-            continue
-        except VenueError as error:
-            ask.short(f"{error.reason} ({name})", coin=coin)
-            unheard[coin] = name
-    return found, unheard
-
-
 def _lessened(
-    rows: dict[str, OpenInterestRow], unheard: dict[str, str]
+    rows: Mapping[str, OpenInterestRow], unheard: Mapping[str, str]
 ) -> dict[str, OpenInterestRow]:
-    """The rows that are short by a contract that gave no answer, saying so."""
-    return {
-        coin: replace(rows[coin], not_counted=(*(rows[coin].not_counted or ()), name))
-        for coin, name in unheard.items()
-        if coin in rows
-    }
+    """The rows that are short by contracts that gave no answer, saying so."""
+    less: dict[str, OpenInterestRow] = {}
+    for name, coin in unheard.items():
+        if coin in rows:
+            row = less.get(coin, rows[coin])
+            less[coin] = replace(row, not_counted=tuple(sorted({*(row.not_counted or ()), name})))
+    return less

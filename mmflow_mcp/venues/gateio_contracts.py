@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from mmflow_mcp.errors import VenueChanged
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
 from mmflow_mcp.upstream.wire import Wire
 from mmflow_mcp.venues.coins import canonical
@@ -45,17 +46,66 @@ def _rows(wire: Wire) -> list[Any]:
     return rows
 
 
-def read_names(wire: Wire) -> frozenset[str]:
+# Listed since 2018: what lacks it is short by it.
+ALWAYS = {"BTC_USD": "BTC"}
+_NAME = re.compile(r"^([^_]+)_(USDT|USD1|USD)$")
+
+
+def settle_of(name: str) -> str:
+    """The settlement currency of a contract: its quote, or BTC where that is USD."""
+    return next(settle for settle, quote in QUOTES.items() if name.endswith(f"_{quote}"))
+
+
+def name_of(row: dict[str, Any], settle: str) -> str:
+    """The contract's name. Some recorders leave it out; what is inverse and pays BTC is BTC_USD."""
+    name = row["name"]
+    if not name and settle == "btc" and row.get("type") == "inverse":
+        return next(iter(ALWAYS))
+    return str(name)
+
+
+def read_names(wire: Wire, settle: str) -> frozenset[str]:
     """The names of a list, whatever the state of the contracts."""
     rows = _rows(wire)
     return frozenset(
-        str(row.get("name"))
+        name_of(row, settle)
         for row in (rows if isinstance(rows, list) else ())
-        if isinstance(row, dict)
+        if isinstance(row, dict) and "name" in row
     )
 
 
-_NAME = re.compile(r"^([^_]+)_(USDT|USD1|USD)$")
+def one_contract(wire: Wire, name: str) -> Wire:
+    """The answer about one contract under the name that it was asked by.
+
+    Raises `VenueChanged` when it is about another one.
+    """
+    doc = wire.doc
+    if not isinstance(doc, dict) or doc.get("name") not in (name, "", None):
+        raise VenueChanged(f"changed: the answer is not about {name}")
+    return wire if doc.get("name") == name else _like(wire, {**doc, "name": name})
+
+
+def as_contracts(wire: Wire) -> Wire:
+    """Tickers as the rows of a list of contracts would tell them.
+
+    `total_size` counts longs and shorts. Neither state nor kind is told, so that only what is
+    surely a coin is read; there is no funding period either.
+    """
+
+    def read(row: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "name": row["contract"],
+            "status": "trading",
+            "quanto_multiplier": row["quanto_multiplier"],
+            "position_size": amount(row["total_size"]) / 2,
+            "mark_price": row.get("mark_price"),
+        }
+
+    return _like(wire, each(wire.doc, read, tolerate=1)[0])
+
+
+def _like(wire: Wire, doc: Any) -> Wire:
+    return Wire(doc, fetched_at=wire.fetched_at, read=wire.read, size=wire.size)
 
 
 def read_contract(row: dict[str, Any], settle: str) -> Contract | None:
@@ -63,7 +113,8 @@ def read_contract(row: dict[str, Any], settle: str) -> Contract | None:
 
     Raises ValueError for what cannot be priced: another quote, or a quanto contract.
     """
-    parts = _NAME.match(row["name"])
+    name = name_of(row, settle)
+    parts = _NAME.match(name)
     if not parts or parts[2] != QUOTES[settle]:
         msg = "not a name of this settlement currency"
         raise ValueError(msg)
@@ -72,11 +123,11 @@ def read_contract(row: dict[str, Any], settle: str) -> Contract | None:
         return None
     size = number_or_none(row.get("quanto_multiplier"))
     if row.get("type") == "inverse" or (settle == "btc" and not size):
-        return Contract(row["name"], coin, multiplier, parts[2], "inverse")
+        return Contract(name, coin, multiplier, parts[2], "inverse")
     if settle == "btc":
         msg = "a quanto contract"
         raise ValueError(msg)
-    return Contract(row["name"], coin, multiplier, parts[2], "linear", positive(size))
+    return Contract(name, coin, multiplier, parts[2], "linear", positive(size))
 
 
 def _is_live(row: dict[str, Any]) -> bool:
@@ -97,10 +148,6 @@ def _is_coin(row: dict[str, Any], coin: str) -> bool:
     if kind is None:
         return "status" not in row or is_surely_coin(coin)
     return bool(kind == "")
-
-
-# Listed since 2018: lists without it lack it, and BTC is short by it.
-_ALWAYS = {"BTC_USD": "BTC"}
 
 
 def live_contracts(books: Books) -> tuple[list[tuple[Contract, dict[str, Any], Wire]], int]:
@@ -133,8 +180,8 @@ def parse_open_interest(
     wires = {item.symbol: wire for item, _, wire in listed}
     have = {part.symbol for part in parts}
     silent = _by_coin(item for item, *_ in listed if item.symbol not in have)
-    named = {name for _, wire in books for name in wire.parsed(read_names)}
-    for symbol, coin in _ALWAYS.items():
+    named = {name for settle, wire in books for name in wire.parsed(read_names, settle)}
+    for symbol, coin in ALWAYS.items():
         if symbol not in named:
             silent.setdefault(coin, []).append(symbol)
     read_at: dict[str, int] = {}
@@ -205,7 +252,7 @@ def parse_contracts(wire: Wire, kind: str, settle: str) -> tuple[list[MarketRow]
     """The live perpetuals or dated futures of a list, stocks and metals among them."""
 
     def read(row: dict[str, Any]) -> MarketRow | None:
-        name = row["name"]
+        name = name_of(row, settle)
         # The name alone tells the base.
         coin, _ = canonical(_BASE.match(name)[1])  # type: ignore[index]
         if not _is_live(row):

@@ -42,6 +42,7 @@ class Hyperliquid(Venue):
     kind = "dex"
     aliases = ("hl", "HlPerp", "hyperliquid-perp", "HYPERLIQUID_FUTURES")
     hosts = (HOST,)
+    always = ("BTC", "ETH")
     meters = (Meter((HOST,), 1200, 60),)
     data_source = "Hyperliquid public info endpoint"
     docs = "https://hyperliquid.gitbook.io/hyperliquid-docs"

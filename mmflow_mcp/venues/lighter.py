@@ -14,7 +14,7 @@ from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.errors import VenueError, VenueRateLimited, VenueRejected
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
 from mmflow_mcp.upstream.budget import Meter
-from mmflow_mcp.upstream.wire import Wire, get
+from mmflow_mcp.upstream.wire import Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.coins import KNOWN_COINS, canonical
@@ -34,12 +34,34 @@ from mmflow_mcp.venues.fields import (
     positive_or_none,
     rate,
 )
+from mmflow_mcp.venues.singles import REFUSALS, ask_singly
 
 HOST = "mainnet.zklighter.elliot.ai"
 API = f"https://{HOST}/api/v1"
 DETAILS = get(f"{API}/orderBookDetails", fresh=5)
 DETAILS_IF_ANY = get(f"{API}/orderBookDetails", fresh=5, optional=True)
 RATES = get(f"{API}/funding-rates", fresh=5)
+_ALL: tuple[dict[str, str | int], ...] = ({"filter": "perp"}, {"filter": "all"}, {"market_id": 255})
+# Other ways to ask for the details of all markets: 255 stands for all.
+DETAILS_ELSE = tuple(get(f"{API}/orderBookDetails", params, fresh=5) for params in _ALL)
+# Ids of the first markets, from 0. An answer is believed by the symbol in it, not by these.
+MARKET_IDS = {
+    coin: number
+    for number, coin in enumerate(
+        """
+        ETH BTC SOL DOGE PEPE WIF WLD XRP LINK AVAX NEAR DOT TON TAO POL TRUMP SUI SHIB BONK
+        FLOKI BERA FARTCOIN
+        """.split()  # noqa: SIM905 - a table of words reads better as words
+    )
+}
+# Listed since the first day: an answer without them lacks them.
+ALWAYS = ("BTC", "ETH")
+
+
+def details_of(market_id: int) -> Call:
+    """The details of one market."""
+    return get(f"{API}/orderBookDetails", {"market_id": market_id}, fresh=5)
+
 
 # Stocks here under the ticker of a coin: Wendy's, BlackBerry, Quantinuum.
 STOCKS = frozenset({"WEN", "BB", "QNT"})
@@ -53,6 +75,7 @@ class Lighter(Venue):
     kind = "dex"
     aliases = ("lighter-perps", "zklighter")
     hosts = (HOST,)
+    always = ("BTC", "ETH")
     # 60 requests a minute for each address, whatever they ask.
     meters = (Meter((HOST,), 60, 60),)
     data_source = "Lighter public REST"
@@ -80,11 +103,11 @@ class Lighter(Venue):
 
     async def open_interest(self, ask: Ask) -> list[OpenInterestRow]:
         """Open interest of every active perpetual on a known coin, one request."""
-        wire = await ask.get(DETAILS)
-        rows, silent, bad = wire.parsed(parse_open_interest)
+        first, *more = await _details(ask)
+        rows, silent, bad = first.parsed(parse_open_interest, tuple(more))
         ask.unread(bad)
         for coin in ask.wants(silent):
-            ask.short(f"changed: nothing readable of {', '.join(silent[coin])}", coin=coin)
+            ask.short(f"missing: nothing readable of {', '.join(silent[coin])}", coin=coin)
         return ask.pick(rows)
 
     async def funding(self, ask: Ask) -> list[FundingRow]:
@@ -93,15 +116,43 @@ class Lighter(Venue):
         rows, silent, bad = rates.parsed(parse_funding, details)
         ask.unread(bad)
         for coin in ask.wants(silent):
-            ask.short(f"changed: no funding rate of {', '.join(silent[coin])}", coin=coin)
+            ask.short(f"missing: no funding rate of {', '.join(silent[coin])}", coin=coin)
         return ask.pick(rows)
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every active perpetual and spot market."""
-        wire = await ask.get(DETAILS)
-        rows, bad = wire.parsed(parse_markets)
+        singles = await ask_singly(ask, {"": (DETAILS, *DETAILS_ELSE)})
+        for failure in singles.failed.values():
+            raise failure
+        rows, bad = singles.found[""].parsed(parse_markets)
         ask.unread(bad)
         return rows
+
+
+async def _details(ask: Ask) -> tuple[Wire, ...]:
+    """The details of all markets; if refused, or for what they surely lack, of single ones."""
+    refusal: VenueError | None = None
+    wires: tuple[Wire, ...] = ()
+    try:
+        wires = (await ask.get(DETAILS),)
+    except REFUSALS as error:
+        refusal = error
+        wires = tuple((await ask_singly(ask, {"": DETAILS_ELSE})).found.values())
+    have = {contract.coin for wire in wires for contract, _ in wire.parsed(_live)[0]}
+    lacking = [coin for coin in ask.coins or () if coin not in have]
+    if wires:
+        lacking = [coin for coin in lacking if coin in ALWAYS]
+    calls = {coin: (details_of(MARKET_IDS[coin]),) for coin in lacking if coin in MARKET_IDS}
+    singles = await ask_singly(ask, calls)
+    if refusal and not (wires or singles.found):
+        raise refusal
+    for coin in lacking:
+        if coin in singles.failed:
+            ask.short(f"{singles.failed[coin].reason} ({coin})", coin=coin)
+        elif coin not in singles.found:
+            # Without the details of all markets nobody knows whether it is listed.
+            ask.short(f"missing: no details of {coin}", coin=coin)
+    return (*wires, *singles.found.values())
 
 
 _CODE = re.compile(rb'^\s*\{\s*"code"\s*:\s*"?(-?\d+)')
@@ -146,17 +197,27 @@ def _live(details: Wire) -> tuple[list[tuple[Contract, dict[str, Any]]], int]:
 
 
 def parse_open_interest(
-    wire: Wire,
+    first: Wire, more: tuple[Wire, ...] = ()
 ) -> tuple[dict[str, OpenInterestRow], dict[str, tuple[str, ...]], int]:
     """Rows by coin, the markets that could not be read by coin, and the bad rows."""
-    pairs, bad = _live(wire)
-    parts, missed = each(pairs, lambda pair: open_part(*pair))
-    silent = _without([contract for contract, _ in pairs], {part.symbol for part in parts})
-    return (
-        sum_open_interest("lighter", parts, wire.fetched_at, missing=silent),
-        silent,
-        bad + missed,
-    )
+    rows: dict[str, OpenInterestRow] = {}
+    silent: dict[str, tuple[str, ...]] = {}
+    bad = 0
+    for wire in (first, *more):
+        pairs, unread = wire.parsed(_live)
+        parts, missed = each(pairs, lambda pair: open_part(*pair))
+        silent |= _without([contract for contract, _ in pairs], {part.symbol for part in parts})
+        rows |= sum_open_interest("lighter", parts, wire.fetched_at, missing=silent)
+        bad += unread + missed
+    named = {symbol for wire in (first, *more) for symbol in _symbols(wire)}
+    silent |= {coin: (coin,) for coin in ALWAYS if coin not in named}
+    return dict(sorted(rows.items())), silent, bad
+
+
+def _symbols(details: Wire) -> frozenset[str]:
+    """What is named, whatever its state."""
+    rows = member(details.doc, "order_book_details")
+    return frozenset(str(row.get("symbol")) for row in rows if isinstance(row, dict))
 
 
 def open_part(contract: Contract, row: dict[str, Any]) -> OpenPart:
@@ -210,7 +271,9 @@ def parse_funding(
 
     rows, bad = each(member(rates.doc, "funding_rates"), read)
     listed = [contract for contract, _ in live.values()]
-    silent = _without(listed, {row.symbol for _, row in rows})
+    have = {row.symbol for _, row in rows}
+    silent = _without(listed, have)
+    silent |= {coin: (coin,) for coin in ALWAYS if coin not in have and coin not in out}
     return main_perpetuals(rows), silent, bad
 
 

@@ -8,9 +8,9 @@ changes by the day tells what the swaps are. Errors come with HTTP 200 and a `co
 
 import re
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from mmflow_mcp.errors import (
-    Unrecorded,
     VenueBlocked,
     VenueError,
     VenueHttp,
@@ -21,49 +21,55 @@ from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
 from mmflow_mcp.rows.positions import LiquidationTape, PositioningRow
 from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.upstream.budget import Meter
-from mmflow_mcp.upstream.wire import DAY, NOTHING, Call, Wire, get
+from mmflow_mcp.upstream.wire import DAY, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.contracts import USDT_FIRST
 from mmflow_mcp.venues.namesakes import is_surely_coin
 from mmflow_mcp.venues.okx_positions import ask_liquidations, ask_positioning
 from mmflow_mcp.venues.okx_spot import OKX_SPOT
+from mmflow_mcp.venues.moments import are_apart, note_apart
 from mmflow_mcp.venues.okx_swaps import (
+    KINDS,
     find_unpriced,
-    parse_contracts,
+    live_swaps,
     parse_funding,
     parse_markets,
     parse_open_interest,
+    read_names,
+    swaps_of,
 )
 from mmflow_mcp.venues.pairs import ask_spot
+from mmflow_mcp.venues.singles import FEW, REFUSALS, ask_singly, ask_some
 
 HOST = "www.okx.com"
 API = f"https://{HOST}/api/v5/public"
 OPEN_INTEREST = get(f"{API}/open-interest", {"instType": "SWAP"}, fresh=5)
 FUNDING = get(f"{API}/funding-rate", {"instId": "ANY"}, fresh=5, weight=2)
-MARKS = get(f"{API}/mark-price", {"instType": "SWAP"}, fresh=5, weight=2, optional=True)
+MARKS = get(f"{API}/mark-price", {"instType": "SWAP"}, fresh=5, weight=2)
 
 
-def instruments(kind: str, *, required: bool = False) -> Call:
+def instruments(kind: str) -> Call:
     """The list of instruments of a type (SWAP, FUTURES, SPOT); it changes by the day."""
-    return get(
-        f"{API}/instruments",
-        {"instType": kind},
-        fresh=DAY,
-        reference=True,
-        optional=not required,
-    )
+    return get(f"{API}/instruments", {"instType": kind}, fresh=DAY, reference=True, optional=True)
 
 
-def open_interest_of(symbol: str) -> Call:
-    """Open interest of one swap, for when the bulk answer is refused."""
+def open_interest_of(symbol: str) -> tuple[Call, ...]:
+    """Open interest of one swap; some clients name its underlying as well."""
     params: dict[str, str | int] = {"instType": "SWAP", "instId": symbol}
-    return get(f"{API}/open-interest", params, fresh=5, optional=True)
+    named = {**params, "uly": symbol.removesuffix("-SWAP")}
+    return tuple(get(f"{API}/open-interest", form, fresh=5) for form in (params, named))
 
 
 def funding_of(symbol: str) -> Call:
-    """The funding rate of one swap, for when the bulk answer is refused."""
-    return get(f"{API}/funding-rate", {"instId": symbol}, fresh=5, weight=2, optional=True)
+    """The funding rate of one swap."""
+    return get(f"{API}/funding-rate", {"instId": symbol}, fresh=5, weight=2)
+
+
+def mark_of(symbol: str) -> Call:
+    """The mark price of one swap."""
+    params: dict[str, str | int] = {"instType": "SWAP", "instId": symbol}
+    return get(f"{API}/mark-price", params, fresh=5, weight=2)
 
 
 class Okx(Venue):
@@ -74,6 +80,7 @@ class Okx(Venue):
     kind = "cex"
     aliases = ("OKEX", "OKX_SWAP", "OKEX_SWAP", "OKEX_FUTURES", "okex5", "okex-options")
     hosts = (HOST,)
+    always = ("BTC", "ETH")
     # 20 requests in 2 s for each path; the paths that allow 10 weigh 2.
     meters = (Meter((HOST,), 20, 2),)
     data_source = "OKX v5 public REST"
@@ -89,26 +96,30 @@ class Okx(Venue):
 
     async def open_interest(self, ask: Ask) -> list[OpenInterestRow]:
         """Linear and inverse swaps of each coin, summed; marks are asked only where needed."""
-        wires, listed = await _bulk_or_single(ask, OPEN_INTEREST, open_interest_of, _all_swaps)
-        if not wires:
+        swaps = await _ask_swaps(ask, OPEN_INTEREST, _open_interest_forms)
+        if not swaps.wires:
             return ask.pick({})
-        first, more = wires[0], wires[1:]
-        marks = NOTHING
-        if ask.wants(first.parsed(find_unpriced, more, listed)):
-            (marks,) = await ask.all(MARKS)
-        rows, silent, bad = first.parsed(parse_open_interest, more, listed, marks)
+        first, more = swaps.wires[0], swaps.wires[1:]
+        marks = await _ask_marks(ask, first, more, swaps.listed)
+        rows, silent, bad = first.parsed(
+            parse_open_interest, more, swaps.listed, marks, swaps.unheard
+        )
         ask.unread(bad)
-        _note_gaps(ask, rows, silent, listed, "open interest")
+        _note_gaps(ask, rows, silent, swaps.listed, "open interest")
+        if are_apart(swaps.wires):
+            _, found, _ = live_swaps(swaps.wires, swaps.listed)
+            note_apart(ask, rows, {s.contract.symbol: s.wire.fetched_at for s in found})
         return ask.pick(rows)
 
     async def funding(self, ask: Ask) -> list[FundingRow]:
         """The running rate of each coin's main swap."""
-        wires, listed = await _bulk_or_single(ask, FUNDING, funding_of, _main_swap)
-        if not wires:
+        swaps = await _ask_swaps(ask, FUNDING, _funding_forms)
+        if not swaps.wires:
             return ask.pick({})
-        rows, silent, bad = wires[0].parsed(parse_funding, wires[1:], listed)
+        first, more = swaps.wires[0], swaps.wires[1:]
+        rows, silent, bad = first.parsed(parse_funding, more, swaps.listed, swaps.unheard)
         ask.unread(bad)
-        _note_gaps(ask, rows, silent, listed, "funding rate")
+        _note_gaps(ask, rows, silent, swaps.listed, "funding rate")
         return ask.pick(rows)
 
     async def spot(self, ask: Ask) -> list[SpotRow]:
@@ -127,51 +138,97 @@ class Okx(Venue):
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every live swap, dated future and spot pair; options are not listed here."""
-        wires = await ask.all(
-            instruments("SWAP", required=True), instruments("FUTURES"), instruments("SPOT")
-        )
         rows: list[MarketRow] = []
-        for wire in filter(None, wires):
+        for wire in filter(None, await ask_some(ask, [*map(instruments, KINDS)])):
             found, bad = wire.parsed(parse_markets)
             ask.unread(bad)
             rows += found
         return list(dict.fromkeys(rows))
 
 
-async def _bulk_or_single(
-    ask: Ask,
-    bulk: Call,
-    single: Callable[[str], Call],
-    choose: Callable[[Wire, str], list[str]],
-) -> tuple[tuple[Wire, ...], Wire]:
-    """The bulk answer with the list of swaps; if it is refused, what was asked swap by swap."""
+class _Swaps(NamedTuple):
+    """What was read: answers, the list of swaps (or NOTHING), and (symbol, coin) not heard of."""
+
+    wires: tuple[Wire, ...]
+    listed: Wire
+    unheard: tuple[tuple[str, str], ...] = ()
+
+
+# Of a coin: the requests for each of its symbols that a bulk answer does not name.
+Forms = Callable[[Wire, str, frozenset[str]], dict[str, tuple[Call, ...]]]
+
+
+async def _ask_swaps(ask: Ask, bulk: Call, forms: Forms) -> _Swaps:
+    """The bulk answer with the list of swaps; what it is refused for or lacks, swap by swap."""
+    refusal: VenueError | None = None
+    wires: tuple[Wire, ...] = ()
     try:
         wire, listed = await ask.all(bulk, instruments("SWAP"))
-    except (Unrecorded, VenueRejected):
+        wires = (wire,)
+    except REFUSALS as error:
         if ask.coins is None:
             raise
+        refusal = error
         (listed,) = await ask.all(instruments("SWAP"))
-        symbols = [symbol for coin in ask.coins for symbol in choose(listed, coin)]
-        wires = tuple(filter(None, await ask.all(*map(single, symbols))))
-        if not wires and (symbols or not listed):
-            raise
-        return wires, listed
-    return (wire,), listed
+    named = wires[0].parsed(read_names) if wires else frozenset[str]()
+    calls = {
+        symbol: (coin, some)
+        for coin in ask.coins or ()
+        for symbol, some in forms(listed, coin, named).items()
+    }
+    if refusal is None:
+        calls = dict(list(calls.items())[:FEW])
+    singles = await ask_singly(ask, {symbol: some for symbol, (_, some) in calls.items()})
+    if refusal and not singles.found and (calls or not listed):
+        raise refusal
+    names = listed.parsed(read_names) if listed else frozenset[str]()
+    for symbol, failure in singles.failed.items():
+        if symbol in names or symbol in singles.unheard:
+            ask.short(f"{failure.reason} ({symbol})")
+    unheard = [s for s in singles.unheard if s.endswith("-USDT-SWAP") and s not in names]
+    return _Swaps(
+        (*wires, *singles.found.values()), listed, tuple((s, calls[s][0]) for s in unheard)
+    )
 
 
-def _all_swaps(listed: Wire, coin: str) -> list[str]:
-    """The swaps of a coin; none while the list cannot be had, for a sum needs them all."""
-    contracts = listed.parsed(parse_contracts)[0] if listed else {}
-    return [c.symbol for c in contracts.values() if c.coin == coin]
+def _open_interest_forms(
+    listed: Wire, coin: str, named: frozenset[str]
+) -> dict[str, tuple[Call, ...]]:
+    """All swaps of a coin, for a sum needs them all."""
+    return {s: open_interest_of(s) for s in swaps_of(listed, coin) if s not in named}
 
 
-def _main_swap(listed: Wire, coin: str) -> list[str]:
-    """The swap that speaks for a coin."""
-    if not listed:
-        return [f"{coin}-USDT-SWAP"] if is_surely_coin(coin) else []
-    same = [c for c in listed.parsed(parse_contracts)[0].values() if c.coin == coin]
-    same.sort(key=lambda c: ((*USDT_FIRST, c.rank_key).index(c.rank_key), c.symbol))
-    return [c.symbol for c in same[:1]]
+def _funding_forms(listed: Wire, coin: str, named: frozenset[str]) -> dict[str, tuple[Call, ...]]:
+    """The swap that speaks for a coin; where it is refused, the one that is next in order."""
+    symbols = swaps_of(listed, coin)
+    if not symbols or symbols[0] in named:
+        return {}
+    return {symbols[0]: tuple(funding_of(s) for s in symbols if s not in named)}
+
+
+async def _ask_marks(
+    ask: Ask, first: Wire, more: tuple[Wire, ...], listed: Wire
+) -> tuple[Wire, ...]:
+    """Mark prices for the linear swaps whose USD is not told."""
+    if not ask.wants(first.parsed(find_unpriced, more, listed, None)):
+        return ()
+    marks: tuple[Wire, ...] = ()
+    try:
+        marks = (await ask.get(MARKS),)
+    except REFUSALS as refusal:
+        if ask.coins is None:
+            ask.short(f"{refusal.reason} ({MARKS.label})")
+    except VenueError as error:
+        ask.short(f"{error.reason} ({MARKS.label})")
+        return ()
+    if ask.coins is None:
+        return marks
+    without = first.parsed(find_unpriced, more, listed, marks)
+    symbols = [symbol for coin in ask.wants(without) for symbol in without[coin]]
+    singles = await ask_singly(ask, {symbol: (mark_of(symbol),) for symbol in symbols[:FEW]})
+    for symbol, failure in singles.failed.items():
+        ask.short(f"{failure.reason} (mark price of {symbol})")
+    return (*marks, *singles.found.values())
 
 
 def _note_gaps(
@@ -182,9 +239,9 @@ def _note_gaps(
     symbols = [symbol for coin in coins for symbol in silent[coin]]
     named = ", ".join(symbols) if len(symbols) <= 6 else f"{len(symbols)} listed swaps"
     for coin in coins:
-        ask.short(f"changed: no {what} for {named}", coin=coin)
+        ask.short(f"missing: no {what} of {named}", coin=coin)
     for coin in ask.coins or ():
-        if not listed and coin not in rows:
+        if not listed and coin not in rows and coin not in silent:
             # Without the list nobody knows whether it is listed.
             ask.short(f"missing: no {what} of {coin} without the list of swaps", coin=coin)
 

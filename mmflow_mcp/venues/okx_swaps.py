@@ -7,7 +7,8 @@ is coins and `oiUsd` (in newer answers) USD.
 """
 
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.errors import VenueChanged
@@ -15,6 +16,7 @@ from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
 from mmflow_mcp.upstream.wire import Wire
 from mmflow_mcp.venues.coins import canonical
 from mmflow_mcp.venues.contracts import (
+    USDT_FIRST,
     Contract,
     OpenPart,
     funding_row,
@@ -23,6 +25,14 @@ from mmflow_mcp.venues.contracts import (
 )
 from mmflow_mcp.venues.fields import amount, each, member, ms, positive, positive_or_none, rate
 from mmflow_mcp.venues.namesakes import is_surely_coin
+
+
+class Swap(NamedTuple):
+    """A swap with its row, and the answer that the row came in."""
+
+    contract: Contract
+    row: dict[str, Any]
+    wire: Wire
 
 
 def _data(wire: Wire) -> list[Any]:
@@ -82,38 +92,52 @@ def guess_contract(symbol: str) -> Contract | None:
     if not parts:
         return None
     coin, multiplier = canonical(parts[1])
-    margin = "inverse" if parts[2] == "USD" else "linear"
     if not is_surely_coin(coin):
         return None
-    return Contract(symbol, coin, multiplier, parts[2], margin, _UNKNOWN_SIZE)
+    if parts[2] == "USD":
+        # Documented: 100 USD for BTC, 10 USD for every other coin.
+        size = 100.0 if coin == "BTC" else 10.0
+        return Contract(symbol, coin, multiplier, "USD", "inverse", size)
+    return Contract(symbol, coin, multiplier, parts[2], "linear", _UNKNOWN_SIZE)
 
 
 # These have been listed since 2021: an answer without them lacks them.
 _ALWAYS = {f"{coin}-{quote}-SWAP": coin for coin in ("BTC", "ETH") for quote in ("USDT", "USD")}
 
 
-def read_names(listed: Wire) -> frozenset[str]:
-    """The names of a list, whatever the state of the instruments."""
-    return frozenset(row["instId"] for row in _data(listed) if isinstance(row, dict))
+def swaps_of(listed: Wire, coin: str) -> list[str]:
+    """The swaps of a coin, the main one first; the usual ones of a sure coin that no list names."""
+    contracts = listed.parsed(parse_contracts)[0] if listed else {}
+    names = listed.parsed(read_names) if listed else frozenset()
+    same = [contract for contract in contracts.values() if contract.coin == coin]
+    if not listed or any(known == coin for known in _ALWAYS.values()):
+        usual = (f"{coin}-{quote}-SWAP" for quote in ("USDT", "USD"))
+        same += filter(None, (guess_contract(s) for s in usual if s not in names))
+    same.sort(key=lambda c: ((*USDT_FIRST, c.rank_key).index(c.rank_key), c.symbol))
+    return [contract.symbol for contract in same]
 
 
-def live_swaps(
-    wires: tuple[Wire, ...], listed: Wire
-) -> tuple[dict[str, str], list[tuple[Contract, dict[str, Any], Wire]], int]:
+def read_names(wire: Wire) -> frozenset[str]:
+    """The names of an answer's instruments, whatever their state."""
+    return frozenset(row["instId"] for row in _data(wire) if isinstance(row, dict))
+
+
+def live_swaps(wires: tuple[Wire, ...], listed: Wire) -> tuple[dict[str, str], list[Swap], int]:
     """The coin of each swap there should be, the rows of those there are, and the bad rows.
 
-    A swap that a day-old list does not name yet may be a coin's or a stock's: it is expected, and
-    not read. While the list cannot be had, known coins are told by the symbol.
+    A swap that the list does not name (yet) may be a coin's or a stock's: it is expected, and read
+    where its symbol can only mean a coin. While the list cannot be had, only such are known.
     """
     contracts, bad = listed.parsed(parse_contracts) if listed else ({}, 0)
     names = listed.parsed(read_names) if listed else frozenset()
     expected = {symbol: coin for symbol, coin in _ALWAYS.items() if symbol not in names}
     expected |= {contract.symbol: contract.coin for contract in contracts.values()}
-    found: dict[str, tuple[Contract, dict[str, Any], Wire]] = {}
+    found: dict[str, Swap] = {}
 
     def read(row: dict[str, Any]) -> tuple[Contract, dict[str, Any]] | None:
         symbol = row["instId"]
-        contract = contracts.get(symbol) if listed else guess_contract(symbol)
+        known = contracts.get(symbol)
+        contract = guess_contract(symbol) if symbol not in names else known
         parts = _SWAP.match(symbol)
         if parts and (contract or (listed and symbol not in names)):
             expected[symbol] = canonical(parts[1])[0]
@@ -122,34 +146,96 @@ def live_swaps(
     for wire in wires:
         pairs, unread = each(_data(wire), read)
         bad += unread
-        found.update({contract.symbol: (contract, row, wire) for contract, row in pairs})
+        found.update({contract.symbol: Swap(contract, row, wire) for contract, row in pairs})
     return expected, list(found.values()), bad
 
 
-def find_unpriced(first: Wire, more: tuple[Wire, ...], listed: Wire) -> list[str]:
-    """The coins with a linear swap whose USD is not told and takes a mark price."""
+class Price(NamedTuple):
+    """USD per unit of a symbol, and when it was read."""
+
+    usd: float
+    read_at: int
+
+
+def find_unpriced(
+    first: Wire, more: tuple[Wire, ...], listed: Wire, marks: tuple[Wire, ...] | None
+) -> dict[str, list[str]]:
+    """The linear swaps, by coin, whose USD is not told and that these marks do not price."""
     _, swaps, _ = live_swaps((first, *more), listed)
-    return sorted({c.coin for c, row, _ in swaps if _takes_mark(c, row) and row.get("oi")})
+    prices = read_prices(swaps, marks) if marks is not None else {}
+    return _by_coin(
+        {
+            swap.contract.symbol: swap.contract.coin
+            for swap in swaps
+            if _takes_mark(swap) and swap.row.get("oi") and swap.contract.symbol not in prices
+        }
+    )
 
 
-def _takes_mark(contract: Contract, row: dict[str, Any]) -> bool:
-    return contract.margin == "linear" and not row.get("oiUsd")
+def _takes_mark(swap: Swap) -> bool:
+    return swap.contract.margin == "linear" and not swap.row.get("oiUsd")
+
+
+def read_prices(swaps: Iterable[Swap], marks: Iterable[Wire]) -> dict[str, Price]:
+    """What the linear swaps without USD are priced at, by symbol.
+
+    The mark that was read nearest to the open interest, within the hour: an older one gives a wrong
+    amount. Else what the coin's inverse swap says in the same hour: its USD over its coins.
+    """
+    told: dict[str, list[Price]] = {}
+    for wire in marks:
+        for symbol, usd in wire.parsed(parse_marks).items():
+            told.setdefault(symbol, []).append(Price(usd, wire.fetched_at))
+    swaps = list(swaps)
+    for swap in swaps:
+        if implied := _implied_price(swap):
+            told.setdefault(swap.contract.coin, []).append(implied)
+    prices: dict[str, Price] = {}
+    for swap in filter(_takes_mark, swaps):
+        for name in (swap.contract.symbol, swap.contract.coin):
+            near = [p for p in told.get(name, ()) if abs(p.read_at - _at(swap)) <= HOUR_MS]
+            if near:
+                best = min(near, key=lambda p: abs(p.read_at - _at(swap)))
+                prices.setdefault(swap.contract.symbol, best)
+    return prices
+
+
+def _at(swap: Swap) -> int:
+    return swap.wire.fetched_at
+
+
+def _implied_price(swap: Swap) -> Price | None:
+    """USD per coin as an inverse swap tells it; OKX names no coin by a multiple."""
+    if swap.contract.margin != "inverse":
+        return None
+    try:
+        coins = positive(swap.row.get("oiCcy"))
+        return Price(positive(_sized(swap.contract, swap.row)) / coins, _at(swap))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def parse_open_interest(
-    first: Wire, more: tuple[Wire, ...], listed: Wire, marks: Wire
+    first: Wire,
+    more: tuple[Wire, ...],
+    listed: Wire,
+    marks: tuple[Wire, ...] = (),
+    unheard: tuple[tuple[str, str], ...] = (),
 ) -> tuple[dict[str, OpenInterestRow], dict[str, list[str]], int]:
-    """Rows by coin, the listed symbols without a readable number by coin, and the bad rows."""
+    """Rows by coin, the listed symbols without a readable number by coin, and the bad rows.
+
+    `unheard`: swaps with their coins that were asked for in vain, listed or not.
+    """
     expected, swaps, bad = live_swaps((first, *more), listed)
-    prices = marks.parsed(parse_marks) if marks else {}
+    expected |= dict(unheard)
+    prices = read_prices(swaps, marks)
     read_at: dict[str, int] = {}
 
-    def read(swap: tuple[Contract, dict[str, Any], Wire]) -> OpenPart | None:
-        contract, row, wire = swap
-        part = open_part(contract, row, prices.get(contract.symbol))
+    def read(swap: Swap) -> OpenPart | None:
+        price = prices.get(swap.contract.symbol)
+        part = open_part(swap.contract, swap.row, price.usd if price else None)
         if part is not None:
-            marked = _takes_mark(contract, row)
-            at = min(wire.fetched_at, marks.fetched_at) if marked else wire.fetched_at
+            at = min(_at(swap), price.read_at) if price else _at(swap)
             read_at[part.coin] = min(at, read_at.get(part.coin, at))
         return part
 
@@ -163,21 +249,23 @@ def parse_open_interest(
     return dict(sorted(rows.items())), silent, bad + missed
 
 
-def open_part(contract: Contract, row: dict[str, Any], mark: float | None) -> OpenPart | None:
-    """One swap's open interest; None when its USD takes a mark price that is not known.
+def open_part(contract: Contract, row: dict[str, Any], price: float | None) -> OpenPart | None:
+    """One swap's open interest; None when its USD takes a price that is not known.
 
-    `oiUsd` where the row has it, else contracts x size (inverse: USD; linear: coins x mark).
+    `oiUsd` where the row has it, else USD contracts x size (inverse) or coins x price (linear).
     """
     usd = amount(row["oiUsd"]) if row.get("oiUsd") else None
     units = amount(row["oiCcy"]) if row.get("oiCcy") else None
     linear = contract.margin == "linear"
-    if usd is None:
-        usd = _sized(contract, row)
-        if linear and mark is None:
-            return None
-        usd *= mark if linear and mark is not None else 1
-    if units is None and linear and contract.size:
+    if units is None and linear and (contract.size or usd is None):
         units = _sized(contract, row)
+    if usd is None and linear:
+        amount(row["oi"])
+        usd = None if price is None or units is None else units * price
+    elif usd is None:
+        usd = _sized(contract, row)
+    if usd is None:
+        return None
     coins = None if units is None else units * contract.multiplier
     return OpenPart(contract.coin, contract.symbol, usd, coins)
 
@@ -198,17 +286,20 @@ def parse_marks(wire: Wire) -> dict[str, float]:
 
 
 def parse_funding(
-    first: Wire, more: tuple[Wire, ...], listed: Wire
+    first: Wire,
+    more: tuple[Wire, ...],
+    listed: Wire,
+    unheard: tuple[tuple[str, str], ...] = (),
 ) -> tuple[dict[str, FundingRow], dict[str, list[str]], int]:
     """Rows by coin, the main swaps without a readable rate by coin, and the bad rows.
 
     `fundingRate` is charged at `fundingTime`; `nextFundingTime` is the settlement after that, and
-    the time between the two is the swap's period.
+    the time between the two is the swap's period. Answers of 2022 lack it: no period, no row.
     """
 
-    def read(swap: tuple[Contract, dict[str, Any], Wire]) -> tuple[Contract, FundingRow]:
+    def read(swap: Swap) -> tuple[Contract, FundingRow]:
         contract, row, wire = swap
-        next_ms, after_ms = ms(row["fundingTime"]), ms(row["nextFundingTime"])
+        next_ms, after_ms = ms(row["fundingTime"]), ms(row.get("nextFundingTime"))
         if next_ms is None or after_ms is None:
             msg = "the period is not known"
             raise ValueError(msg)
@@ -223,6 +314,7 @@ def parse_funding(
         return contract, made
 
     expected, swaps, bad = live_swaps((first, *more), listed)
+    expected |= dict(unheard)
     found, missed = each(swaps, read)
     rows = main_perpetuals(found)
     silent = _by_coin(
@@ -242,7 +334,8 @@ def _by_coin(coins: dict[str, str]) -> dict[str, list[str]]:
     return symbols
 
 
-_KINDS = {"SWAP": "perp", "FUTURES": "future", "SPOT": "spot"}
+# Types of instruments whose lists are read, with our word for each.
+KINDS = {"SWAP": "perp", "FUTURES": "future", "SPOT": "spot"}
 
 
 def parse_markets(wire: Wire) -> tuple[list[MarketRow], int]:
@@ -251,7 +344,7 @@ def parse_markets(wire: Wire) -> tuple[list[MarketRow], int]:
     def read(row: dict[str, Any]) -> MarketRow | None:
         if row["state"] != "live":
             return None
-        symbol, kind = row["instId"], _KINDS[row["instType"]]
+        symbol, kind = row["instId"], KINDS[row["instType"]]
         coin = canonical(_base(row))[0] if _is_coin(row) else None
         terms = ", ".join(filter(None, (row.get("ctType"), row.get("settleCcy"))))
         return MarketRow("okx", symbol, coin, kind, f"{symbol} {terms or 'spot'}")
