@@ -42,9 +42,9 @@ from mmflow_mcp.venues.bybit_tickers import (
     symbols_of,
     usual_of,
 )
-from mmflow_mcp.venues.pairs import ask_spot
 from mmflow_mcp.venues.contracts import USDT_FIRST
 from mmflow_mcp.venues.moments import are_apart, note_apart
+from mmflow_mcp.venues.pairs import ask_spot
 from mmflow_mcp.venues.singles import FEW as MANY
 from mmflow_mcp.venues.singles import REFUSALS, ask_singly, tells_refusal
 

@@ -45,8 +45,8 @@ from mmflow_mcp.venues.gateio_contracts import (
 )
 from mmflow_mcp.venues.gateio_positions import ask_liquidations, ask_positioning
 from mmflow_mcp.venues.gateio_spot import GATEIO_SPOT
-from mmflow_mcp.venues.pairs import ask_spot
 from mmflow_mcp.venues.moments import are_apart, note_apart
+from mmflow_mcp.venues.pairs import ask_spot
 from mmflow_mcp.venues.singles import REFUSALS, ask_singly, ask_some
 
 HOST = "api.gateio.ws"
@@ -280,9 +280,11 @@ def _lacking(ask: Ask, settles: Iterable[str], books: Books, *, every: bool) -> 
     return {name: coin for name, coin in lacking.items() if name not in named}
 
 
-async def _ask_alone(ask: Ask, names: Iterable[str]) -> tuple[Books, dict[str, VenueError]]:
+async def _ask_alone(
+    ask: Ask, names: Iterable[str], call: Callable[[str], Call] = contract
+) -> tuple[Books, dict[str, VenueError]]:
     """Contracts one by one, and why the others gave no answer."""
-    singles = await ask_singly(ask, {name: (contract(name),) for name in names})
+    singles = await ask_singly(ask, {name: (call(name),) for name in names})
     found: Books = ()
     failed = dict(singles.failed)
     for name, wire in singles.found.items():
@@ -312,7 +314,8 @@ async def _known_books(ask: Ask, *settles: str) -> Books:
     """The contracts of these settlement currencies, from lists that may be a day old."""
     first = await ask.all(*(listing(f"futures/{settle}/contracts") for settle in settles))
     books = await _follow(ask, settles, first)
-    alone, _ = await _ask_alone(ask, books, every=not first[0], call=known_contract)
+    lacking = _lacking(ask, settles, books, every=not first[0])
+    alone, _ = await _ask_alone(ask, lacking, known_contract)
     return books + alone
 
 

@@ -24,11 +24,9 @@ from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
-from mmflow_mcp.venues.contracts import USDT_FIRST
-from mmflow_mcp.venues.namesakes import is_surely_coin
+from mmflow_mcp.venues.moments import are_apart, note_apart
 from mmflow_mcp.venues.okx_positions import ask_liquidations, ask_positioning
 from mmflow_mcp.venues.okx_spot import OKX_SPOT
-from mmflow_mcp.venues.moments import are_apart, note_apart
 from mmflow_mcp.venues.okx_swaps import (
     KINDS,
     find_unpriced,
