@@ -37,9 +37,10 @@ class TestWorkedNumbers:
     """The seed's example."""
 
     def test_the_premium(self) -> None:
-        """104,970,000 / 1,507.06 = 69,653.50...; against 68,420.4 that is +1.80 %, 180 bps."""
+        """104,970,000 / 1,507.06 = 69,652.17; against 68,420.4 that is +1.80 %, 180 bps."""
         found = premium_of(104_970_000, 1507.06, 68_420.4)
-        assert pytest.approx(104_970_000 / 1507.06, rel=1e-12) == found.local_usd
+        assert found.local_usd is not None
+        assert 69_652.17 == round(found.local_usd, 2)
         assert found.premium_pct is not None
         assert 1.80 == round(found.premium_pct, 2)
         assert 180.0 == round(100 * found.premium_pct, 1)
@@ -104,9 +105,10 @@ class TestFaults:
         assert [("flows:kimchi", "error")] == [(n.source, n.status) for n in notes]
         assert "none" == data.state
 
-    def test_thirty_percent_itself_is_believed(self) -> None:
-        """130 against 100 is +30 %."""
-        assert pytest.approx(30.0) == premium_of(130.0, 1.0, 100.0).premium_pct
+    def test_nearly_thirty_percent_is_believed(self) -> None:
+        """129.99 and 70.01 against 100."""
+        assert pytest.approx(29.99) == premium_of(129.99, 1.0, 100.0).premium_pct
+        assert pytest.approx(-29.99) == premium_of(70.01, 1.0, 100.0).premium_pct
 
     def test_a_leg_beyond_belief_is_left_out_alone(self) -> None:
         """KRW-USDT at 15 does not touch the premium by the rate."""
@@ -189,7 +191,7 @@ class TestAnswer:
         )
 
     @pytest.mark.parametrize(("age_ms", "stale"), [(120_000, None), (120_001, True)])
-    def test_an_old_trade_makes_it_stale(self, age_ms: int, stale: bool | None) -> None:
+    def test_an_old_trade_makes_it_stale(self, age_ms: int, stale: bool | None) -> None:  # noqa: FBT001
         """Upbit in maintenance keeps its last price: told, and counted half."""
         local = [won("BTC", 104_970_000.0, traded=AT - age_ms), LOCAL[1]]
         data, notes = kimchi_of("BTC", "upbit", local, RATE, world())

@@ -80,6 +80,7 @@ NUMBERS = {
     "lighter": ("rate", "open_interest"),
     "deribit": ("funding_8h", "open_interest"),
     "gateio": ("funding_rate", "position_size"),
+    "kraken": ("fundingRate", "openInterest"),
 }
 
 
@@ -117,6 +118,7 @@ QUOTES = {
     "aster": ("/premiumIndex", "/premiumIndex"),
     "bybit": ("/tickers", "/tickers"),
     "okx": ("/funding-rate", "/open-interest"),
+    "kraken": ("/tickers", "/tickers"),
 }
 
 

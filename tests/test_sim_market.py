@@ -191,6 +191,7 @@ def test_the_main_perpetual_of_each_venue(market: Market) -> None:
         "lighter": "BTC",
         "deribit": "BTC-PERPETUAL",
         "gateio": "BTC_USDT",
+        "kraken": "PF_XBTUSD",
     } == main
     linear = market.funding("deribit", "SOL", NOW)
     assert linear is not None

@@ -170,6 +170,57 @@ class TestKraken:
         assert {"XXBTZUSD", "XDGUSD", "LUNAUSD", "USDTZUSD"} <= result.keys()
 
 
+class TestKrakenFutures:
+    """Numbers, and money per hour."""
+
+    HOST = "futures.kraken.com"
+
+    def rows(self, app: SimApp, name: str) -> dict[str, Any]:
+        """The rows of a list by symbol."""
+        found = app.reply("GET", self.HOST, f"/derivatives/api/v3/{name}", b"", b"")
+        told = json.loads(found.body)
+        assert "success" == told["result"]
+        return {row["symbol"]: row for row in told[name]}
+
+    def test_a_ticker_has_the_recorded_shape(self, app: SimApp) -> None:
+        """Names of 2026 but for the mean price; numbers are numbers."""
+        path = RECORDED / "krakenfutures.har"
+        if not path.exists():
+            pytest.skip("the recordings are not on this machine")
+        entries = json.loads(path.read_text())["log"]["entries"]
+        tickers = [e for e in entries if e["request"]["url"].endswith("v3/tickers")]
+        newest = max(tickers, key=lambda e: e["startedDateTime"])
+        (_, real) = json.loads(newest["response"]["content"]["text"])["tickers"]
+        ours = self.rows(app, "tickers")["PF_XBTUSD"]
+        assert real.keys() - {"vwap24h"} == ours.keys()
+        text = {"symbol", "lastTime", "tag", "pair", "suspended", "postOnly"}
+        assert all(isinstance(ours[name], (int, float)) for name in ours.keys() - text)
+
+    def test_a_rate_is_money(self, app: SimApp) -> None:
+        """Dollars per coin of a linear contract, coins per dollar of an inverse one."""
+        rows = self.rows(app, "tickers")
+        for symbol in ("PF_XBTUSD", "PI_XBTUSD"):
+            truth = app.market.perp(listing(app, "kraken", symbol), NOW)
+            told = rows[symbol]["fundingRate"]
+            index = rows[symbol]["indexPrice"]
+            fraction = told / index if symbol.startswith("PF") else told * index
+            assert pytest.approx(truth.funding_rate, rel=1e-12) == fraction
+            assert truth.open_interest == rows[symbol]["openInterest"]
+
+    def test_traps_are_listed(self, app: SimApp) -> None:
+        """Dated contracts, a stock, a currency, one that no longer trades, index rows."""
+        contracts, tickers = self.rows(app, "instruments"), self.rows(app, "tickers")
+        assert {"PF_TSLAxUSD", "PF_EURUSD", "PF_FTMUSD"} <= contracts.keys()
+        assert contracts["PF_FTMUSD"]["tradeable"] is False
+        assert "perpetual" != next(r for s, r in tickers.items() if s.startswith("FI_"))["tag"]
+        assert "tag" not in tickers["in_xbtusd"]
+
+    def test_errors_come_with_http_200(self, app: SimApp) -> None:
+        """In the words of this host."""
+        found = app.reply("GET", self.HOST, "/nothing", b"", b"")
+        assert (200, "error") == (found.status, json.loads(found.body)["result"])
+
+
 class TestBitfinex:
     """Arrays."""
 

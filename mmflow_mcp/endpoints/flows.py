@@ -38,7 +38,7 @@ class SpreadsQuery(Query):
 
     coins: Coins = Field(default=None, description="Tickers, up to 20. Default BTC,ETH,SOL")
     quote: Literal["usd"] | None = Field(
-        default=None, description="usd: convert USDT prices. Left out: as quoted"
+        default=None, description="usd: convert USDT. Left out: as quoted"
     )
 
     @field_validator("coins")
@@ -81,13 +81,13 @@ class CoinSpread:
     title="Venue price pressure",
     ttl=15,
     example={"coins": ["BTC", "ETH"]},
-    keeps="the largest by absolute basis",
+    keeps="the widest basis",
 )
 async def get_venue_spreads(core: Core, query: SpreadsQuery) -> Answer[list[CoinSpread]]:
-    """Which venue pays more for a coin than the median of five majors, and by how much.
+    """Which venue pays more or less for a coin than the median of five majors.
 
-    Buying or selling pressure by venue; for plain prices use get_spot, for Korea get_kimchi.
-    basisBps: + = above the median. USDT counts as USD unless quote=usd.
+    Pressure by venue; for plain prices use get_spot, for Korea get_kimchi. basisBps: + = above the
+    median. USDT counts as USD unless quote=usd.
     """
     coins = query.coins or FLOW_COINS
     readings = [reference_spot(core, coins)]
@@ -155,8 +155,8 @@ async def get_kimchi(core: Core, query: KimchiQuery) -> Answer[Kimchi]:
     """The Korean premium: what a coin costs in won against the world's median in USD.
 
     Retail demand in Korea; for dollar venues use get_venue_spreads. premiumPct: + = dearer in
-    Korea, = USDT's own premium (usdtPremiumPct) times the coin's over USDT. The won's rate is
-    daily: on weekends the premium carries its unseen move.
+    Korea; its parts: usdtPremiumPct, premiumOverUsdtPct. The won's rate is daily (fxDate): weekends
+    carry its unseen move.
     """
     venue = roll()[query.venue]
     if venue.id in core.venues_off:

@@ -107,7 +107,7 @@ def _note_old(found: Gathered, old: list[Old]) -> None:
     "/perps/liquidations",
     title="Liquidations of the last 24 hours",
     ttl=30,
-    example={"coins": ["BTC", "ETH"]},
+    example={"coins": ["BTC", "ETH"], "venues": ["okx"]},
     keeps="the largest by USD",
     detail=False,
 )

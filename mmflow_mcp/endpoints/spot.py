@@ -22,8 +22,8 @@ MAX_COINS = 20
 class SpotQuery(Query):
     """Which coins, on which venues."""
 
-    coins: Coins = Field(default=None, description="Tickers, up to 20. Default BTC,ETH,SOL")
-    venues: Venues = Field(default=None, description="Venue ids, or all. Default: 5 majors")
+    coins: Coins = Field(default=None, description="Up to 20. Default BTC,ETH,SOL")
+    venues: Venues = Field(default=None, description="Venue ids, or all. Default 5")
 
     @field_validator("coins")
     @classmethod
@@ -45,8 +45,8 @@ class SpotQuery(Query):
 async def get_spot(core: Core, query: SpotQuery) -> Answer[Table[SpotRow]]:
     """Spot price, bid, ask and 24 h volume of coins by venue.
 
-    For prices venue by venue; for perpetuals use get_funding. Prices in the quote currency
-    (meta.quotes: USD is not USDT), volume24h in coins, change24hPct: rolling, percent.
+    Raw tickers; for premiums between venues use get_venue_spreads. Prices in the quote currency
+    (meta.quotes: USD is not USDT), volume24h in coins, change24hPct in percent.
     """
     coins = query.coins or DEFAULT_COINS
     found = await ask_venues(

@@ -90,7 +90,7 @@ def listing(path: str) -> Call:
 
 def known_contract(name: str) -> Call:
     """The same as `contract`, for what does not change by the minute."""
-    return listing(f"futures/{MAIN}/contracts/{quote(name)}")
+    return listing(f"futures/{settle_of(name)}/contracts/{quote(name)}")
 
 
 DELIVERIES = listing("delivery/usdt/contracts")
@@ -111,7 +111,10 @@ class Gateio(Venue):
     data_source = "Gate v4 public REST"
     docs = "https://www.gate.com/docs/developers/apiv4/en/"
     default_coins = ("BTC", "ETH")
-    notes = ("oiContracts is reported as 0; the coins are in oiCoins.",)
+    notes = (
+        "oiContracts is reported as 0; the coins are in oiCoins.",
+        "Liquidations by request reach back an hour.",
+    )
 
     def refusal(self, status: int, body: bytes) -> VenueError | None:
         """Errors carry a status and a label; 429 is left to be read with its headers."""
@@ -315,7 +318,10 @@ async def _known_books(ask: Ask, *settles: str) -> Books:
     first = await ask.all(*(listing(f"futures/{settle}/contracts") for settle in settles))
     books = await _follow(ask, settles, first)
     lacking = _lacking(ask, settles, books, every=not first[0])
-    alone, _ = await _ask_alone(ask, lacking, known_contract)
+    alone, failed = await _ask_alone(ask, lacking, known_contract)
+    for name, failure in failed.items():
+        if not isinstance(failure, VenueRejected):
+            ask.short(f"{failure.reason} ({name})", coin=lacking[name])
     return books + alone
 
 

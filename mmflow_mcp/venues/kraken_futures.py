@@ -11,7 +11,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mmflow_mcp.clock import HOUR_MS
-from mmflow_mcp.errors import VenueError, VenueHttp, VenueRateLimited, VenueRejected
+from mmflow_mcp.errors import (
+    VenueChanged,
+    VenueError,
+    VenueHttp,
+    VenueRateLimited,
+    VenueRejected,
+)
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
 from mmflow_mcp.upstream.wire import DAY, Wire, get
 from mmflow_mcp.venues.ask import Ask
@@ -55,7 +61,7 @@ async def ask_funding(ask: Ask) -> list[FundingRow]:
     """The rate of the running hour of each coin's main perpetual."""
     wire, listed = await ask.all(TICKERS, INSTRUMENTS)
     rows, silent, bad = wire.parsed(parse_funding, listed)
-    _note_gaps(ask, {c: s for c, s in silent.items() if c not in rows}, bad, "funding rate")
+    _note_gaps(ask, silent, bad, "funding rate")
     return ask.pick(rows)
 
 
@@ -88,57 +94,65 @@ def futures_refusal(body: bytes) -> VenueError | None:
     return VenueRejected(f"rejected: {code}")
 
 
-def perpetuals(wire: Wire, listed: Wire) -> Iterator[tuple[Row, str, Row | None]]:
-    """Tickers of perpetuals with their kind of margin and their row of the list, if there is one.
+def _rows(wire: Wire, name: str) -> dict[str, Row]:
+    """Rows by symbol in capitals: those of 2019 are in small letters."""
+    rows = member(wire.doc, name)
+    if not isinstance(rows, list) or not rows:
+        raise VenueChanged(f"changed: there are no {name}")
+    return {str(row.get("symbol")).upper(): row for row in rows if isinstance(row, dict)}
 
-    Symbols of 2019 are in small letters. Without the list the row is None.
+
+def entries(wire: Wire, listed: Wire) -> Iterator[tuple[Row, Row]]:
+    """Perpetuals as the list has them, each with its ticker, which may be empty.
+
+    Without the list its tickers tell what a perpetual is; the first row is empty then.
     """
-    known: dict[str, Row] = {}
+    tickers = _rows(wire, "tickers")
     if listed:
-        rows = member(listed.doc, "instruments")
-        known = {str(r.get("symbol")).upper(): r for r in rows if isinstance(r, dict)}
-    seen = set()
-    for row in member(wire.doc, "tickers"):
-        if not isinstance(row, dict) or row.get("tag") != "perpetual":
-            continue
-        symbol = str(row.get("symbol"))
-        margin = _MARGINS.get(symbol[:3].upper())
-        if margin is None or symbol in seen or (known and symbol.upper() not in known):
-            continue
-        seen.add(symbol)
-        yield row, margin, known.get(symbol.upper())
+        for symbol, row in _rows(listed, "instruments").items():
+            if symbol[:3] in _MARGINS and row.get("tradeable") is not False:
+                yield row, tickers.get(symbol, {})
+        return
+    for symbol, row in tickers.items():
+        if symbol[:3] in _MARGINS and row.get("tag") == "perpetual":
+            yield {}, row
 
 
-def read_contract(row: Row, margin: str, listing: Row | None) -> Contract | None:
-    """The contract of a coin; None for stocks, money, metals and what no longer trades."""
-    if listing is not None and listing.get("tradeable") is False:
-        return None
-    base, quote = str(row["pair"]).split(":")
+def read_contract(listing: Row, ticker: Row) -> Contract | None:
+    """The contract of a coin; None for stocks, money and metals.
+
+    Lists of 2021 have no `pair`. Without the list only what is surely a coin is one.
+    """
+    symbol = ticker.get("symbol") or listing["symbol"]
+    base, quote = (listing.get("pair") or ticker.get("pair") or ":").split(":")
     if quote != "USD" or _STOCK.match(base) or base in _METALS:
         return None
-    pair = pair_of(row["symbol"], _RENAMED.get(base, base), quote)
-    if pair is None or (listing is None and not is_surely_coin(pair.coin)):
+    pair = pair_of(symbol, _RENAMED.get(base, base), quote)
+    if pair is None or (not listing and not is_surely_coin(pair.coin)):
         return None
-    size = 1.0 if listing is None else positive(listing.get("contractSize", 1))
-    return Contract(pair.symbol, pair.coin, pair.multiplier, "USD", margin, size)
+    size = positive(listing.get("contractSize", 1))
+    margin = _MARGINS[symbol[:3].upper()]
+    return Contract(symbol, pair.coin, pair.multiplier, "USD", margin, size)
 
 
-def live(wire: Wire, listed: Wire) -> tuple[list[Live], dict[str, list[str]], int]:
-    """The contracts of coins with their tickers, the suspended ones by coin, and the bad rows."""
+def contracts(wire: Wire, listed: Wire) -> tuple[list[Live], int]:
+    """The contracts of coins with their tickers, and the bad rows."""
 
-    def read(entry: tuple[Row, str, Row | None]) -> Live | None:
+    def read(entry: tuple[Row, Row]) -> Live | None:
         contract = read_contract(*entry)
-        return None if contract is None else (contract, entry[0])
+        return None if contract is None else (contract, entry[1])
 
-    found, bad = each(list(perpetuals(wire, listed)), read)
-    halted = by_coin(c for c, row in found if row.get("suspended"))
-    return [(c, row) for c, row in found if not row.get("suspended")], halted, bad
+    return each(list(entries(wire, listed)), read)
 
 
-def by_coin(contracts: Iterable[Contract]) -> dict[str, list[str]]:
-    """Symbols by coin."""
+def _told(found: Iterable[Live]) -> list[Live]:
+    """Those that have a ticker and are not suspended."""
+    return [(c, row) for c, row in found if row and not row.get("suspended")]
+
+
+def _by_coin(found: Iterable[Contract]) -> dict[str, list[str]]:
     symbols: dict[str, list[str]] = {}
-    for contract in contracts:
+    for contract in found:
         symbols.setdefault(contract.coin, []).append(contract.symbol)
     return symbols
 
@@ -159,12 +173,10 @@ def parse_open_interest(
         coins = held * contract.multiplier
         return OpenPart(contract.coin, contract.symbol, held * mark, coins)
 
-    contracts, halted, bad = live(wire, listed)
-    parts, missed = each(contracts, read)
+    found, bad = contracts(wire, listed)
+    parts, missed = each(_told(found), read)
     told = {part.symbol for part in parts}
-    silent = by_coin(c for c, _ in contracts if c.symbol not in told)
-    for coin, symbols in halted.items():
-        silent.setdefault(coin, []).extend(symbols)
+    silent = _by_coin(c for c, _ in found if c.symbol not in told)
     rows = sum_open_interest("kraken", parts, wire.fetched_at, missing=silent)
     return rows, silent, bad + missed
 
@@ -172,10 +184,10 @@ def parse_open_interest(
 def parse_funding(
     wire: Wire, listed: Wire
 ) -> tuple[dict[str, FundingRow], dict[str, list[str]], int]:
-    """Rows by coin, the contracts that told nothing by coin, and the bad rows.
+    """Rows by coin, the main contracts that told nothing by coin, and the bad rows.
 
     `fundingRate` holds for the running hour: dollars per coin (divided by the index) of a linear
-    contract, bitcoin per dollar (multiplied by it) of an inverse one.
+    contract, coins per dollar (multiplied by it) of an inverse one.
     """
     next_hour = (wire.fetched_at // HOUR_MS + 1) * HOUR_MS
 
@@ -195,27 +207,26 @@ def parse_funding(
         )
         return contract, made
 
-    contracts, halted, bad = live(wire, listed)
-    found, missed = each(contracts, read)
-    told = {contract.symbol for contract, _ in found}
-    silent = by_coin(c for c, _ in contracts if c.symbol not in told)
-    for coin, symbols in halted.items():
-        silent.setdefault(coin, []).extend(symbols)
-    return main_perpetuals(found), silent, bad + missed
+    found, bad = contracts(wire, listed)
+    made, missed = each(_told(found), read)
+    rows = main_perpetuals(made)
+    told = {contract.symbol for contract, _ in made}
+    # An inverse contract that is silent is not missed where the linear one speaks.
+    silent = _by_coin(
+        c for c, _ in found if c.symbol not in told and (c.coin not in rows or c.margin == "linear")
+    )
+    return rows, silent, bad + missed
 
 
 def parse_perpetuals(wire: Wire, listed: Wire) -> list[MarketRow]:
     """The perpetuals that trade."""
     rows = []
-    for row, margin, listing in perpetuals(wire, listed):
-        if listing is not None and listing.get("tradeable") is False:
-            continue
+    for listing, ticker in entries(wire, listed):
         try:
-            contract = read_contract(row, margin, listing)
+            contract = read_contract(listing, ticker)
         except (KeyError, TypeError, ValueError):
             contract = None
-        label = f"{row['symbol']} {margin} perpetual"
-        rows.append(
-            MarketRow("kraken", row["symbol"], contract.coin if contract else None, "perp", label)
-        )
+        symbol = ticker.get("symbol") or listing.get("symbol") or ""
+        label = f"{symbol} {_MARGINS[symbol[:3].upper()]} perpetual"
+        rows.append(MarketRow("kraken", symbol, contract.coin if contract else None, "perp", label))
     return rows

@@ -83,7 +83,10 @@ class Okx(Venue):
     meters = (Meter((HOST,), 20, 2),)
     data_source = "OKX v5 public REST"
     docs = "https://www.okx.com/docs-v5/en/"
-    notes = ("Open interest as the venue publishes it, taken as one-sided.",)
+    notes = (
+        "Open interest as the venue publishes it, taken as one-sided.",
+        "Liquidations: what the venue publishes, which is not all, and may lag by an hour.",
+    )
 
     def refusal(self, status: int, body: bytes) -> VenueError | None:
         """Errors come with HTTP 200 (or 400) and a code other than "0"."""
