@@ -14,7 +14,14 @@ from mmflow_mcp.settings import Settings
 from mmflow_mcp.surfaces.schema import FORMS, definitions
 from mmflow_mcp.venues import capabilities, listed
 
-ROOT = Path(__file__).resolve().parents[2]
+
+def checkout() -> Path:
+    """The checkout we stand in: the package itself may be installed elsewhere."""
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents):
+        if (folder / "pyproject.toml").exists() and (folder / "mmflow_mcp").is_dir():
+            return folder
+    raise SystemExit("this is run in a checkout of mmflow-mcp")
 
 
 def tools_json() -> str:
@@ -83,9 +90,10 @@ def readme(text: str) -> str:
 
 def derived() -> dict[Path, str]:
     """Every derived file with the text it should have."""
-    manifest, page = ROOT / "manifest.json", ROOT / "README.md"
+    root = checkout()
+    manifest, page = root / "manifest.json", root / "README.md"
     return {
-        ROOT / "mmflow_mcp/surfaces/tools.json": tools_json(),
+        root / "mmflow_mcp/surfaces/tools.json": tools_json(),
         manifest: manifest_json(manifest.read_text("utf-8")),
         page: readme(page.read_text("utf-8")),
     }
@@ -101,7 +109,7 @@ def main(arguments: list[str]) -> int:
     for path in stale:
         if "--check" not in arguments:
             path.write_text(derived()[path], "utf-8")
-        sys.stderr.write(f"{path.relative_to(ROOT)} was out of date\n")
+        sys.stderr.write(f"{path.name} was out of date\n")
     return 1 if stale and "--check" in arguments else 0
 
 
