@@ -31,6 +31,14 @@ def test_paths_and_tools_are_the_contracts() -> None:
         "get_gex": "/options/gex",
         "get_skew": "/options/skew",
         "get_markets": "/markets",
+        "get_spot": "/markets/spot",
+        "get_positioning": "/perps/positioning",
+        "get_liquidations": "/perps/liquidations",
+        "get_etf_flows": "/onchain/etf-flows",
+        "get_treasuries": "/onchain/treasuries",
+        "get_valuation": "/onchain/valuation",
+        "get_venue_spreads": "/flows/venue-spreads",
+        "get_kimchi": "/flows/kimchi",
     } == {e.name: e.path for e in endpoints().values()}
 
 

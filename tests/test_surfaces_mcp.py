@@ -280,7 +280,7 @@ async def test_the_venue_argument_completes(era: dict[str, str]) -> None:
         nothing = await client.complete(
             PromptReference(type="ref/prompt", name="none"), {"name": "x", "value": ""}
         )
-    assert ["binance", "bitmex"] == b.completion.values
+    assert ["binance", "bitfinex", "bithumb", "bitmex"] == b.completion.values
     assert [] == nothing.completion.values
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered, gather
 from mmflow_mcp.errors import BadQuestion, VenueClosed
-from mmflow_mcp.venues import having, roll
+from mmflow_mcp.venues import having
 from mmflow_mcp.venues.base import Venue
 
 
@@ -96,13 +96,3 @@ def meta_of(core: Core, found: Gathered, **more: Any) -> dict[str, Any]:
     if core.upstream.kind == "replay":
         meta["times"] = "as recorded" if core.pinned_now is None else "against the given now"
     return meta
-
-
-def status_of(venue: Venue) -> str:
-    """live, planned or closed."""
-    return venue.status
-
-
-def everywhere() -> tuple[str, ...]:
-    """Every venue id."""
-    return tuple(roll())

@@ -36,7 +36,7 @@ MAX_COINS = 20
 class SpreadsQuery(Query):
     """Which coins, and in which dollars."""
 
-    coins: Coins = Field(default=None, description="Tickers, up to 20. Default BTC,ETH,SOL")
+    coins: Coins = Field(default=None, description="Up to 20. Default BTC,ETH,SOL")
     quote: Literal["usd"] | None = Field(
         default=None, description="usd: convert USDT. Left out: as quoted"
     )

@@ -21,7 +21,9 @@ def _exchange(value: Any) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        raise BadQuestion("exchange", "a venue id was expected.", fits=", ".join(roll()))
+        raise BadQuestion(
+            "exchange", "a venue id was expected.", fits=", ".join(v.id for v in listed())
+        )
     return venue_of(value, "exchange").id
 
 

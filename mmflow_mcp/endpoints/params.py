@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mmflow_mcp.errors import BadQuestion
-from mmflow_mcp.venues import by_name, fold, roll
+from mmflow_mcp.venues import by_name, fold, listed
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.coins import understand
 
@@ -85,6 +85,11 @@ def coin_of(value: Any, argument: str = "coin", fits: str = "a ticker such as BT
     return _one_coin(value.strip(), argument)
 
 
+def venue_ids() -> str:
+    """Every venue that can be named, as an error lists them."""
+    return ", ".join(venue.id for venue in listed())
+
+
 def venue_of(name: str, argument: str = "venues") -> Venue:
     """The venue of that name or alias. Raises `BadQuestion` with the nearest names."""
     names = by_name()
@@ -100,7 +105,7 @@ def venue_of(name: str, argument: str = "venues") -> Venue:
             argument,
             f"{_shown(name)} is no venue.",
             nearest=list(dict.fromkeys(names[n].id for n in near)),
-            fits=", ".join(roll()) + (", or all" if argument == "venues" else ""),
+            fits=venue_ids() + (", or all" if argument == "venues" else ""),
         )
     return found
 
@@ -119,7 +124,9 @@ def venues_of(value: Any) -> tuple[str, ...] | None:
         return ("all",)
     if any(not part for part in parts):
         raise BadQuestion(
-            "venues", "an empty name is no venue.", fits=f"{', '.join(roll())}, or all"
+            "venues",
+            "an empty name is no venue.",
+            fits=f"{venue_ids()}, or all",
         )
     return tuple(dict.fromkeys(venue_of(part).id for part in parts))
 

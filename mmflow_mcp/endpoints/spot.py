@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from mmflow_mcp.core.core import Core
+from mmflow_mcp.core.readings import REFERENCE_SET
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.asking import ask_venues, meta_of
 from mmflow_mcp.endpoints.declare import endpoint
@@ -13,8 +14,6 @@ from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.venues.capabilities import Spot
 
-# CONTRACT section 10: median, coverage, share and score use these five.
-REFERENCE_SET = ("coinbase", "binance", "bitfinex", "kraken", "gateio")
 DEFAULT_COINS = ("BTC", "ETH", "SOL")
 MAX_COINS = 20
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from mmflow_mcp.endpoints.declare import endpoints
 from mmflow_mcp.settings import Settings
 from mmflow_mcp.surfaces.schema import FORMS, definitions
-from mmflow_mcp.venues import capabilities, listed
+from mmflow_mcp.venues import capabilities, roll
 
 
 def checkout() -> Path:
@@ -55,7 +55,7 @@ def tools_table() -> str:
 def venues_table() -> str:
     """The venues, for the README."""
     lines = ["| venue | kind | status | can be asked for |", "| --- | --- | --- | --- |"]
-    for venue in listed():
+    for venue in roll().values():
         can = ", ".join(name for name, able in capabilities(venue).items() if able)
         lines.append(f"| `{venue.id}` | {venue.kind} | {venue.status} | {can or 'nothing yet'} |")
     return "\n".join(lines)

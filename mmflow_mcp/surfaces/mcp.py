@@ -35,10 +35,13 @@ from mmflow_mcp.surfaces.subscriptions import BusBridge, serve_subscriptions
 
 INSTRUCTIONS = """\
 Live crypto market data across venues; read-only, no keys, data and not advice.
-Perpetuals: get_oi (open interest, USD and coins), get_funding (rates; compare venues by apr).
+Perpetuals: get_oi (open interest, USD and coins), get_funding (rates; compare venues by apr),
+get_positioning (long and short shares), get_liquidations.
 Options (BTC, ETH, SOL, XRP): get_gex (walls, flip), get_skew (volatility), get_option_chain.
+Spot: get_spot (tickers), get_venue_spreads (against the median), get_kimchi (Korean premium).
+Bitcoin and ether: get_etf_flows, get_treasuries, get_valuation (on-chain).
 get_markets tells which venues can be asked and what they list.
-Coins are tickers (BTC); venues are ids (binance, okx, hl) or all; the default venue is hyperliquid.
+Coins are tickers (BTC); venues are ids (binance, okx, hl) or all; each tool has its own default.
 Positive funding: longs pay shorts. Open interest is one-sided. gex: calls +, puts - (assumed).
 Read meta before concluding: partial true means something asked is missing and sources say why;
 truncated: rows were left out; a source beginning sim: or replay: is not the live market."""
@@ -237,9 +240,9 @@ def _add_completion(server: MCPServer) -> None:
     async def complete(ref: Any, argument: Any, context: Any) -> Completion:  # noqa: ARG001
         values: Iterable[str] = ()
         if isinstance(ref, ResourceTemplateReference) and argument.name == "venue":
-            from mmflow_mcp.venues import roll  # noqa: PLC0415
+            from mmflow_mcp.venues import listed  # noqa: PLC0415
 
-            values = roll()
+            values = [venue.id for venue in listed()]
         start = argument.value.casefold()
         fits = [value for value in values if value.startswith(start)]
         return Completion(values=fits[:100], total=len(fits), has_more=len(fits) > 100)

@@ -44,8 +44,6 @@ def input_schema(e: Endpoint) -> Schema:
     if e.budget == "limit":
         properties["limit"] = {
             "type": "integer",
-            "minimum": 1,
-            "maximum": MAX_LIMIT,
             "default": e.limit,
             "description": f"Rows kept: {e.keeps}",
         }
@@ -53,7 +51,6 @@ def input_schema(e: Endpoint) -> Schema:
         properties["detail"] = {
             "type": "string",
             "enum": ["brief", "full"],
-            "description": "full: all columns",
         }
     schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     if raw.get("required"):

@@ -7,7 +7,7 @@ from typing import Any
 from mmflow_mcp.endpoints.answer import Answer, Shape, written
 from mmflow_mcp.surfaces.questions import Asked, iso
 
-TIMES = {"expiryMs", "nextFundingTime", "fetchedAt"}
+TIMES = {"expiryMs", "nextFundingTime", "fetchedAt", "latestDateMs", "dateMs"}
 
 
 def for_people(asked: Asked, found: Answer[Any]) -> str:
@@ -80,6 +80,8 @@ def _cell(name: str, value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         # A rate of some 1e-5 keeps its digits; amounts get separators.
+        if value == 0 or abs(value) >= 1e9:
+            return f"{value:,.0f}"
         return f"{value:.8f}".rstrip("0") if abs(value) < 0.01 else f"{value:,.10g}"
     if isinstance(value, dict):
         return ", ".join(f"{k} {_cell(k, v)}" for k, v in value.items())

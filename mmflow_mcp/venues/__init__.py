@@ -5,9 +5,7 @@ A new venue is one new file in this folder with one `Venue` subclass; no list is
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
 from functools import cache
-from typing import Any
 
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.capabilities import CAPABILITIES
@@ -70,18 +68,3 @@ def capabilities(venue: Venue) -> dict[str, bool]:
 def listed() -> list[Venue]:
     """The venues of the catalogue: everything but mere data sources."""
     return [venue for venue in roll().values() if venue.kind != "data"]
-
-
-def catalogue(venues: Iterable[Venue] | None = None) -> list[dict[str, Any]]:
-    """The venues as the specification lists them; derived, so that it cannot lie."""
-    return [
-        {
-            "id": venue.id,
-            "name": venue.name,
-            "kind": venue.kind,
-            "status": venue.status,
-            "capabilities": capabilities(venue),
-            "dataSource": venue.data_source,
-        }
-        for venue in (listed() if venues is None else venues)
-    ]
