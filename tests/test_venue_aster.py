@@ -143,11 +143,11 @@ class TestFunding:
             "missing: no funding rate with a known period of SOLUSDT, XRPUSDT"
         ] == ask.shortfalls
 
-    async def test_without_periods_there_is_no_row(self) -> None:
-        """Nothing is inferred: settlements need not fall on round hours here."""
+    async def test_without_periods_only_what_one_period_explains_is_answered(self) -> None:
+        """BTC is settled in 5 h, so every 8; ETH in 1 h, and hours need not be round here."""
         rows, ask = await funding("BTC", "ETH", failing={"fundingInfo": LATE})
-        assert {} == rows
-        assert {"BTC", "ETH"} == ask.unreadable
+        assert {"BTC": 8.0} == {coin: row.period_hours for coin, row in rows.items()}
+        assert {"ETH"} == ask.unreadable
 
     async def test_a_coin_without_usdt_is_spoken_for_by_usd(self) -> None:
         """GNSUSD pays nothing: a measured zero."""
@@ -265,8 +265,9 @@ class TestRecorded:
         said = "stale: open interest of BTCUSDT is priced at a mark of another time"
         assert said in ask.shortfalls
 
-    async def test_funding_of_a_single_quote_needs_its_period(self) -> None:
-        """Neither list nor bulk holds BTCUSDT, and no list tells its period."""
+    async def test_funding_of_a_single_quote(self) -> None:
+        """Neither list nor bulk holds BTCUSDT; asked alone, it is settled in 6 h: every 8."""
         ask = asking("aster", "BTC", real=True)
-        assert [] == await ASTER.funding(ask)
-        assert "missing: no funding rate with a known period of BTCUSDT" in ask.shortfalls
+        (row,) = await ASTER.funding(ask)
+        assert (0.00038246, 8.0) == (row.rate, row.period_hours)
+        assert (1_597_392_000_000, 11_793.63104562) == (row.next_funding_time, row.mark_price)

@@ -258,6 +258,9 @@ def _note_gaps(
         ask.short(f"missing: no {what} of {named}", coin=coin)
     if all(map(is_whole, books)):
         return
+    for book in books:
+        if book.pages and not is_whole(book):
+            ask.short(f"missing: the list of {book.category} contracts is an excerpt")
     for coin in ask.coins or ():
         if coin not in rows and coin not in silent:
             # Without every list nobody knows whether the venue has it.

@@ -269,12 +269,13 @@ def parse_funding(_: Wire, books: Books) -> tuple[dict[str, FundingRow], Silent,
         listed |= contracts_of(book) or {ticker[0].symbol: ticker[0] for ticker in tickers}
     rows = main_perpetuals(made)
     silent: Silent = {}
-    if any(book.category == "linear" for book in books):
-        for symbol, coin in USUAL["linear"].items():
-            # Another contract must not speak for a coin whose main one was lost.
-            if coin in rows and rows[coin].symbol != symbol:
+    linear = [book for book in books if book.category == "linear"]
+    for symbol, coin in USUAL["linear"].items() if linear else ():
+        if coin in rows and rows[coin].symbol != symbol:
+            silent[coin] = [symbol]
+            if any(book.tickers for book in linear):
+                # Another contract must not speak for a coin whose main one was lost.
                 del rows[coin]
-                silent[coin] = [symbol]
     for contract in listed.values():
         if contract.coin not in rows:
             silent.setdefault(contract.coin, []).append(contract.symbol)
@@ -290,7 +291,7 @@ def read_funding(minutes: dict[str, Any], ticker: Ticker) -> tuple[Contract, Fun
     hours = positive_or_none(row.get("fundingIntervalHour"))
     if hours is None and contract.symbol in minutes:
         hours = positive(minutes[contract.symbol]) / 60
-    hours = hours or _only_hours(row, wire)
+    hours = hours or _only_hours(contract, row, wire)
     if hours is None:
         return None
     made = funding_row(
@@ -305,11 +306,15 @@ def read_funding(minutes: dict[str, Any], ticker: Ticker) -> tuple[Contract, Fun
     return contract, made
 
 
-def _only_hours(row: Row, wire: Wire) -> float | None:
-    """8, where the next settlement is more than 4 hours away: no period is longer."""
+def _only_hours(contract: Contract, row: Row, wire: Wire) -> float | None:
+    """8, where the next settlement is more than 4 hours away: no period is longer.
+
+    The oldest contracts have been settled every 8 hours ever since.
+    """
     next_ms = ms(row.get("nextFundingTime"))
     left = None if next_ms is None else next_ms - wire.fetched_at
-    return 8.0 if left is not None and 4 * HOUR_MS < left <= 8 * HOUR_MS else None
+    least = 0 if contract.symbol in USUAL[contract.margin] else 4 * HOUR_MS
+    return 8.0 if left is not None and least < left <= 8 * HOUR_MS else None
 
 
 def _listed_minutes(pages: tuple[Wire, ...]) -> dict[str, Any]:

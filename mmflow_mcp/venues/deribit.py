@@ -127,7 +127,8 @@ class Deribit(Venue):
         ask.unread(chain.dropped)
         if lonely := count_lonely(chain):
             # Calls and puts are listed together: what has no twin tells of rows that are not here.
-            ask.short(f"missing: the call or put beside {lonely} options", coin=underlying)
+            word = "option" if lonely == 1 else "options"
+            ask.short(f"missing: the call or put beside {lonely} {word}", coin=underlying)
         chains[underlying] = chain
         return ask.pick(chains)
 

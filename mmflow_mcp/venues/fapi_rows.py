@@ -337,15 +337,18 @@ def read_hours(
     """The hours of a perpetual's period; None where they cannot be known for sure.
 
     They are listed, or assumed as the venue documents, and must agree with the next settlement: a
-    list that is an hour old may tell of a period that has been changed. Without any list only a
-    period that no other length explains is taken.
+    list that is an hour old may tell of a period that has been changed. What no list names is taken
+    where no other length explains it: what is settled in 5 hours is settled every 8.
     """
     symbol = row["symbol"]
-    if not periods:
-        fitting = [hours for hours in PERIODS if _fits(hours, row, next_ms)]
+    # A list of the adjusted periods need not name the usual contract; one of all periods must.
+    usual = periods.keys() >= {line.usual.format(coin) for coin in ALWAYS}
+    whole = bool(periods) and (line.aligned or usual)
+    if symbol not in periods and not whole:
+        fitting = [h for h in PERIODS if _fits(h, row, next_ms, aligned=line.aligned)]
         if symbol in line.steady and 8 in fitting:
             return 8.0
-        return fitting[0] if line.aligned and len(fitting) == 1 else None
+        return fitting[0] if len(fitting) == 1 else None
     listed = periods[symbol] if symbol in periods else line.assume(row)
     if listed is None or not _fits(listed, row, next_ms, aligned=line.aligned):
         return None

@@ -93,11 +93,16 @@ def as_contracts(wire: Wire) -> Wire:
     """
 
     def read(row: dict[str, Any]) -> dict[str, Any]:
+        total = amount(row["total_size"])
+        if total % 2 == 1:
+            # Tickers of 2022 have odd numbers, and no multiplier: they count something else.
+            msg = "not both sides of the open interest"
+            raise ValueError(msg)
         return {
             "name": row["contract"],
             "status": "trading",
             "quanto_multiplier": row["quanto_multiplier"],
-            "position_size": amount(row["total_size"]) / 2,
+            "position_size": total / 2,
             "mark_price": row.get("mark_price"),
         }
 

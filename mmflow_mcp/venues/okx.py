@@ -31,6 +31,7 @@ from mmflow_mcp.venues.okx_swaps import (
     KINDS,
     find_unpriced,
     live_swaps,
+    lost_of,
     parse_funding,
     parse_markets,
     parse_open_interest,
@@ -241,8 +242,11 @@ def _note_gaps(
     named = ", ".join(symbols) if len(symbols) <= 6 else f"{len(symbols)} listed swaps"
     for coin in coins:
         ask.short(f"missing: no {what} of {named}", coin=coin)
+    lost = lost_of(listed)
+    if lost:
+        ask.short(f"missing: the list of swaps lacks {', '.join(lost)}")
     for coin in ask.coins or ():
-        if not listed and coin not in rows and coin not in silent:
+        if (lost or not listed) and coin not in rows and coin not in silent:
             # Without the list nobody knows whether it is listed.
             ask.short(f"missing: no {what} of {coin} without the list of swaps", coin=coin)
 

@@ -105,12 +105,18 @@ def guess_contract(symbol: str) -> Contract | None:
 _ALWAYS = {f"{coin}-{quote}-SWAP": coin for coin in ("BTC", "ETH") for quote in ("USDT", "USD")}
 
 
+def lost_of(listed: Wire) -> list[str]:
+    """What a list of swaps must name and does not: it is an excerpt. An empty one lists nothing."""
+    names = listed.parsed(read_names) if listed else frozenset()
+    return [symbol for symbol in _ALWAYS if symbol not in names] if names else []
+
+
 def swaps_of(listed: Wire, coin: str) -> list[str]:
     """The swaps of a coin, the main one first; the usual ones of a sure coin that no list names."""
     contracts = listed.parsed(parse_contracts)[0] if listed else {}
     names = listed.parsed(read_names) if listed else frozenset()
     same = [contract for contract in contracts.values() if contract.coin == coin]
-    if not listed or any(known == coin for known in _ALWAYS.values()):
+    if not listed or lost_of(listed):
         usual = (f"{coin}-{quote}-SWAP" for quote in ("USDT", "USD"))
         same += filter(None, (guess_contract(s) for s in usual if s not in names))
     same.sort(key=lambda c: ((*USDT_FIRST, c.rank_key).index(c.rank_key), c.symbol))
