@@ -60,7 +60,8 @@ class App:
             kind=self.kind,
             clock=self.clock,
             tasks=self._tasks,
-            meters=tuple(meter for venue in venues for meter in venue.meters),
+            # Recordings have no rate to respect.
+            meters=tuple(m for venue in venues for m in venue.meters if self.kind != "replay"),
             refusals={host: venue.refusal for venue in venues for host in venue.hosts},
             venues={host: venue.id for venue in venues for host in venue.hosts},
             cache_bytes=self.settings.cache_mb * 1024 * 1024,
