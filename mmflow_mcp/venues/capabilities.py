@@ -7,6 +7,8 @@ A venue has a capability exactly when its class implements the method; the catal
 from typing import Protocol, runtime_checkable
 
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow, OptionChain
+from mmflow_mcp.rows.candles import CandleSeries, OrderBook
+from mmflow_mcp.rows.history import FundingPast, OpenInterestPast
 from mmflow_mcp.rows.onchain import EtfTable, TreasuryTable, Valuation
 from mmflow_mcp.rows.positions import LiquidationTape, PositioningRow
 from mmflow_mcp.rows.spot import FxRate, SpotRow, TradePrint
@@ -64,6 +66,46 @@ class Trades(Protocol):
 
     async def trades(self, ask: Ask) -> list[TradePrint]:
         """Prints of `ask.coins[0]` back to `ask.options["since_ms"]`, newest first."""
+        ...
+
+
+@runtime_checkable
+class Candles(Protocol):
+    """Candles of a coin's main market: the perpetual, or spot where the venue has only that."""
+
+    async def candles(self, ask: Ask) -> list[CandleSeries]:
+        """A series for each of `ask.coins`.
+
+        `ask.options`: `interval` (1m, 5m, 15m, 30m, 1h, 4h, 1d), and candles that open at or after
+        `since_ms` and before `until_ms`. What a page limit cuts off is said with `ask.short`.
+        """
+        ...
+
+
+@runtime_checkable
+class OrderBooks(Protocol):
+    """Order books of a coin's main market, the same one as `Candles`."""
+
+    async def order_book(self, ask: Ask) -> list[OrderBook]:
+        """A book for each of `ask.coins`, as deep as one request brings it."""
+        ...
+
+
+@runtime_checkable
+class FundingHistory(Protocol):
+    """What a coin's main perpetual really paid."""
+
+    async def funding_history(self, ask: Ask) -> list[FundingPast]:
+        """Settled rates of `ask.coins[0]`: `ask.options["since_ms"]` <= ts < `["until_ms"]`."""
+        ...
+
+
+@runtime_checkable
+class OpenInterestHistory(Protocol):
+    """Open interest as the venue itself recorded it."""
+
+    async def open_interest_history(self, ask: Ask) -> list[OpenInterestPast]:
+        """Points of `ask.coins[0]`: `ask.options["since_ms"]` <= ts < `["until_ms"]`."""
         ...
 
 
@@ -130,6 +172,10 @@ CAPABILITIES: dict[str, type] = {
     "options": OptionChains,
     "positioning": Positioning,
     "trades": Trades,
+    "candles": Candles,
+    "book": OrderBooks,
+    "fundingHistory": FundingHistory,
+    "oiHistory": OpenInterestHistory,
     "etfFlows": EtfFlows,
     "treasuries": Treasuries,
     "valuation": OnchainValuation,

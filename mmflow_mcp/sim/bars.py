@@ -1,0 +1,108 @@
+"""Candles and order books of the simulated market, pure functions of time.
+
+A candle of any length is made of the same steps of a quarter of a minute, so that candles of
+different lengths agree where they are short, and their opens and closes agree always.
+"""
+
+from dataclasses import dataclass
+
+from mmflow_mcp.sim.market import Market
+from mmflow_mcp.sim.noise import stream, unit, wave
+from mmflow_mcp.sim.shapes import Listing
+
+MINUTE_MS = 60_000
+_STEP_MS = 15_000
+# No candle looks at more moments than this: a day is read every half hour.
+_MOST_STEPS = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One candle: prices in USD per symbol unit; `units`: volume in symbol units (one-sided).
+
+    `turnover`: USD. `trades`: how many. `closed`: whether its interval is over.
+    """
+
+    start_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    units: float
+    turnover: float
+    trades: int
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Resting orders: (price in USD per symbol unit, size in symbol units), best first.
+
+    Of an inverse listing sizes are in symbol units too: a venue that prints contracts divides.
+    """
+
+    at_ms: int
+    bids: tuple[tuple[float, float], ...]
+    asks: tuple[tuple[float, float], ...]
+
+
+def bar(market: Market, listing: Listing, start_ms: int, length_ms: int, now_ms: int) -> Bar | None:
+    """The candle that opens at `start_ms`; None before its first second and for dead listings."""
+    end = min(start_ms + length_ms, now_ms)
+    if end <= start_ms or listing.status != "live":
+        return None
+    step = max(_STEP_MS, length_ms // _MOST_STEPS)
+    marks = [market.held(listing, at)[1] for at in range(start_ms, end, step)]
+    close = market.held(listing, end)[1]
+    key = stream(market.seed, f"bar/{listing.venue}/{listing.symbol}")
+    prices = [*marks, close]
+    minutes = (end - start_ms) / MINUTE_MS
+    busy = 1.0 + 0.8 * wave(key, start_ms, 7 * 3_600_000)
+    units = round(minutes * busy * 40_000.0 / marks[0], max(listing.size_digits, 0) + 2)
+    return Bar(
+        start_ms=start_ms,
+        open=marks[0],
+        high=max(prices),
+        low=min(prices),
+        close=close,
+        units=units,
+        turnover=round(units * (marks[0] + close) / 2, 4),
+        trades=max(1, round(minutes * busy * 25)),
+        closed=end == start_ms + length_ms,
+    )
+
+
+def bars(
+    market: Market, listing: Listing, first_ms: int, until_ms: int, length_ms: int, now_ms: int
+) -> list[Bar]:
+    """The candles that open from `first_ms` on (rounded up to the grid) and before `until_ms`."""
+    start = -(-first_ms // length_ms) * length_ms
+    found = (
+        bar(market, listing, at, length_ms, now_ms)
+        for at in range(start, min(until_ms, now_ms), length_ms)
+    )
+    return [one for one in found if one is not None]
+
+
+def book(market: Market, listing: Listing, at_ms: int, levels: int) -> Book:
+    """A book around the last price, thinner near it, never crossed; empty for dead listings."""
+    perp = market.perp(listing, at_ms)
+    if listing.status != "live":
+        return Book(at_ms, (), ())
+    key = stream(market.seed, f"book/{listing.venue}/{listing.symbol}")
+    tick = 10.0**-listing.price_digits
+    step = max(tick, round(perp.last * 0.0001 / tick) * tick)
+
+    def side(best: float, sign: int) -> tuple[tuple[float, float], ...]:
+        out = []
+        for n in range(levels):
+            price = round(best + sign * step * n, listing.price_digits)
+            if price <= 0:
+                break
+            luck = unit(key, (at_ms // 1000) * 8192 + n * 2 + (sign > 0))
+            usd = 2_000.0 * (1 + 0.2 * n) * (0.3 + luck)
+            size = round(usd / price, max(listing.size_digits, 0))
+            out.append((price, size or 10.0 ** -max(listing.size_digits, 0)))
+        return tuple(out)
+
+    return Book(at_ms, side(perp.bid, -1), side(perp.ask, 1))
