@@ -1,5 +1,6 @@
 """Cold fan-outs with 50 ms in every request, the simulated venues in a process of their own."""
 
+import collections
 import json
 import statistics
 import time
@@ -64,10 +65,11 @@ def forget(app: App, *, lists_too: bool) -> None:
 def decoding_ms(bodies: list[bytes]) -> float:
     """Milliseconds of merely decoding the bytes that were read."""
     best = []
+    read = [from_json if body.lstrip()[:1] in b"[{" else bytes.decode for body in bodies]
     for _ in range(5):
         started = time.perf_counter()
-        for body in bodies:
-            from_json(body)
+        for body, decode in zip(bodies, read, strict=True):
+            decode(body)
         best.append(time.perf_counter() - started)
     return statistics.median(best) * 1000
 
@@ -84,6 +86,22 @@ async def fan_out(settings: Settings, name: str) -> tuple[float, float]:
             spent.append(await ask(app, name, EVERYWHERE))
             decoded.append(decoding_ms(counter.bodies))
         return statistics.median(spent) * 1000, statistics.median(decoded)
+
+
+async def flow_summary(settings: Settings) -> tuple[int, int, float, float]:
+    """Requests, the most of one payload, median ms of a cold summary of three coins, decoding.
+
+    Each run has an app of its own, which keeps nothing on disk.
+    """
+    spent, decoded, most, asked = [], [], 0, 0
+    for _ in range(RUNS):
+        async with running(settings, lambda base: base) as app:
+            counter = Counter(app)
+            spent.append(await ask(app, "get_flow_summary", {}))
+            decoded.append(decoding_ms(counter.bodies))
+            times = collections.Counter(call.key for call in counter.calls)
+            asked, most = len(times), max(most, *times.values())
+    return asked, most, statistics.median(spent) * 1000, statistics.median(decoded)
 
 
 async def both(app: App) -> float:
@@ -156,6 +174,7 @@ def measure(say: Callable[[str], None]) -> list[Figure]:
         settings = replace(from_environment({}), source=f"sim:{base}")
         funding, decode_funding = anyio.run(fan_out, settings, "get_funding")
         interest, decode_interest = anyio.run(fan_out, settings, "get_oi")
+        parts, most, summary, decode_summary = anyio.run(flow_summary, settings)
         first, first_s, later, later_s = anyio.run(four_venues, settings)
         one, many, answered = anyio.run(crowd, settings)
     say(
@@ -170,9 +189,18 @@ def measure(say: Callable[[str], None]) -> list[Figure]:
     )
     allowed = DELAY_MS + 2 * decode_funding + 25
     allowed_oi = 2 * DELAY_MS + 2 * decode_interest + 25
+    allowed_summary = 2 * DELAY_MS + 2 * decode_summary + 40
     return [
         Figure("cold get_funding, all venues", funding, allowed, "ms", "50 + 2 x decoding + 25"),
         Figure("cold get_oi, all venues", interest, allowed_oi, "ms", "100 + 2 x decoding + 25"),
+        Figure(
+            "cold get_flow_summary, no list known",
+            summary,
+            allowed_summary,
+            "ms",
+            "100 + 2 x decoding + 40",
+        ),
+        Figure("requests for one payload of it", most, 1, "", f"{parts} payloads"),
         Figure("funding and OI, 4 venues, first", first, 22, "requests", "BTC, ETH, SOL"),
         Figure("the same, time", first_s, 0.25, "s", "50 ms a request"),
         Figure("funding and OI, 4 venues, later", later, 17, "requests", "daily lists known"),

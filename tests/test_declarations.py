@@ -39,6 +39,9 @@ def test_paths_and_tools_are_the_contracts() -> None:
         "get_valuation": "/onchain/valuation",
         "get_venue_spreads": "/flows/venue-spreads",
         "get_kimchi": "/flows/kimchi",
+        "get_etf_proxy": "/flows/etf",
+        "get_flow_signals": "/flows/signals",
+        "get_flow_summary": "/flows/summary",
     } == {e.name: e.path for e in endpoints().values()}
 
 

@@ -1,16 +1,12 @@
 """get_venue_spreads and get_kimchi over the simulated world, whole and broken."""
 
-from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from statistics import median
-from typing import Any
 
-import httpx2
 import pytest
 from wires import RECORDINGS
-from worlds import MARKET, NOW, ask, envelope, world
+from worlds import MARKET, NOW, ask, counted, envelope, world
 
 from mmflow_mcp.app import App, running
 from mmflow_mcp.core.readings import REFERENCE_SET
@@ -348,36 +344,6 @@ class TestKimchi:
         assert 7_517_000.0 == answer.data.local_price_krw
         assert (None, "unavailable") == (answer.data.premium_pct, answer.data.interpretation)
         assert answer.meta["source"].startswith("replay:flows:kimchi:upbit")
-
-
-class _Counting(httpx2.AsyncBaseTransport):
-    """Counts what is asked at the bottom of the client."""
-
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
-        self.asked: Counter[str] = Counter()
-        self._inner = inner
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        self.asked[str(request.url)] += 1
-        return await self._inner.handle_async_request(request)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-@asynccontextmanager
-async def counted() -> AsyncIterator[tuple[App, Counter[str]]]:
-    """A simulated world, and what was asked of it."""
-    layers: list[_Counting] = []
-
-    def wrap(base: Any) -> _Counting:
-        layers.append(_Counting(base))
-        return layers[0]
-
-    given = from_environment({}, source="sim", now=str(NOW))
-    async with running(given, wrap) as app:
-        app.core()
-        yield app, layers[0].asked
 
 
 async def test_each_payload_is_read_once() -> None:

@@ -400,7 +400,8 @@ async def test_only_what_is_cut_is_called_narrowed() -> None:
 
 def test_tools_can_be_narrowed_at_start() -> None:
     """--tools takes families and names; what is neither is refused with what fits."""
-    assert ["get_funding", "get_oi"] == [d["name"] for d in tool_definitions("columns", "perps")]
+    perps = ["get_funding", "get_liquidations", "get_oi", "get_positioning"]
+    assert perps == [d["name"] for d in tool_definitions("columns", "perps")]
     assert ["get_gex"] == [d["name"] for d in tool_definitions("columns", "get_gex")]
     with pytest.raises(Exception, match=r"Fits: .*perps"):
         tool_definitions("columns", "nothing")

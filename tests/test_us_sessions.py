@@ -5,7 +5,13 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from mmflow_mcp.sim.onchain import is_open
-from mmflow_mcp.venues.us_sessions import expected_session, is_session, last_session
+from mmflow_mcp.venues.us_sessions import (
+    expected_session,
+    is_recent,
+    is_regular_hours,
+    is_session,
+    last_session,
+)
 
 
 def ms(iso: str) -> int:
@@ -62,3 +68,45 @@ def test_the_last_session_before_a_long_weekend() -> None:
 def test_a_session_is_expected_31_hours_after_its_close(now: str, expected: date) -> None:
     """21:00 UTC + 31 h: Wednesday's by Friday 04:00; over a weekend Friday's is the newest."""
     assert expected == expected_session(ms(now))
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        ("2026-07-14T13:29", False),
+        ("2026-07-14T13:30", True),
+        ("2026-07-14T19:59", True),
+        ("2026-07-14T20:00", False),
+        # Winter begins on the first Sunday of November, summer on the second of March.
+        ("2026-10-30T13:30", True),
+        ("2026-11-02T13:30", False),
+        ("2026-11-02T14:30", True),
+        ("2026-11-02T20:59", True),
+        ("2026-03-06T14:29", False),
+        ("2026-03-09T13:30", True),
+        ("2026-07-11T15:00", False),
+        ("2026-07-03T15:00", False),
+    ],
+)
+def test_regular_hours(now: str, expected: bool) -> None:  # noqa: FBT001
+    """09:30 to 16:00 in New York, on sessions only."""
+    assert expected == is_regular_hours(ms(now))
+
+
+@pytest.mark.parametrize(
+    ("session", "now", "expected"),
+    [
+        # Friday's figures until Tuesday's close.
+        ("2026-09-18", "2026-09-18T21:00", True),
+        ("2026-09-18", "2026-09-21T19:59", True),
+        ("2026-09-18", "2026-09-21T20:01", True),
+        ("2026-09-18", "2026-09-22T19:59", True),
+        ("2026-09-18", "2026-09-22T20:01", False),
+        # Over a long weekend.
+        ("2026-09-03", "2026-09-08T19:59", True),
+        ("2026-09-03", "2026-09-08T20:01", False),
+    ],
+)
+def test_recent_is_at_most_one_session_old(session: str, now: str, expected: bool) -> None:  # noqa: FBT001
+    """At most one session has closed since."""
+    assert expected == is_recent(ms(session), ms(now))

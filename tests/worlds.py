@@ -1,8 +1,11 @@
 """A whole server for tests: in process, on simulated venues, with the time held."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+
+import httpx2
 
 from mmflow_mcp.app import App, running
 from mmflow_mcp.endpoints.answer import Answer
@@ -32,3 +35,33 @@ async def ask(app: App, tool: str, **arguments: Any) -> Answer[Any]:
 async def envelope(app: App, tool: str, **arguments: Any) -> dict[str, Any]:
     """One question, answered as the specification's envelope."""
     return questions.envelope(await ask(app, tool, **arguments))
+
+
+class _Counting(httpx2.AsyncBaseTransport):
+    """Counts what is asked at the bottom of the client."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+        self.asked: Counter[str] = Counter()
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.asked[str(request.url)] += 1
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+@asynccontextmanager
+async def counted() -> AsyncIterator[tuple[App, Counter[str]]]:
+    """A simulated world, and what was asked of it."""
+    layers: list[_Counting] = []
+
+    def wrap(base: Any) -> _Counting:
+        layers.append(_Counting(base))
+        return layers[0]
+
+    given = from_environment({}, source="sim", now=str(NOW))
+    async with running(given, wrap) as app:
+        app.core()
+        yield app, layers[0].asked

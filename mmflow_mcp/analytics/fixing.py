@@ -9,11 +9,13 @@ last one stands. Dates are of UTC.
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
+from mmflow_mcp.analytics.states import STALE
+
 # By then a day's rate has been published and taken up, in summer and in winter (UTC).
 _PUBLISHED_HOUR = 17
 _OLDEST_DAYS = 4
 
-FRESH, CARRIED, STALE, NONE = "fresh", "carried", "stale", "none"
+FRESH, CARRIED = "fresh", "carried"
 
 
 @lru_cache(maxsize=32)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
-from mmflow_mcp.analytics.fixing import NONE, STALE, state_of
+from mmflow_mcp.analytics.fixing import state_of
 from mmflow_mcp.analytics.spreads import Spread
+from mmflow_mcp.analytics.states import LIVE, NONE, STALE
 from mmflow_mcp.rows import maybe, told
 from mmflow_mcp.rows.spot import FxRate, SpotRow
 
@@ -111,7 +112,7 @@ class Kimchi:
         """live, stale (an old price or an old rate) or none: what METHODS 10 weighs it by."""
         if self.premium_pct is None:
             return NONE
-        return STALE if self.stale or self.fx_stale else "live"
+        return STALE if self.stale or self.fx_stale else LIVE
 
 
 class Note(NamedTuple):

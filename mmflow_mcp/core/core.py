@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from mmflow_mcp.bus import Bus
 from mmflow_mcp.clock import Clock
+from mmflow_mcp.core.signal_book import SignalBook
 from mmflow_mcp.upstream.client import Upstream
 
 
@@ -13,7 +14,7 @@ class Core:
 
     `deadline`: seconds a question may take. `pinned_now`: the moment that option times and ages
     are computed against (`--now`), else each wire's own reading time. `venues_off`: ids that this
-    installation does not ask.
+    installation does not ask. `signals`: which flow signals held at the last look.
     """
 
     upstream: Upstream
@@ -22,6 +23,7 @@ class Core:
     deadline: float = 8.0
     pinned_now: int | None = None
     venues_off: frozenset[str] = field(default_factory=frozenset)
+    signals: SignalBook = field(default_factory=SignalBook)
 
     def moment(self, fetched_at: int) -> int:
         """The time against which a wire read at `fetched_at` is judged, epoch ms."""

@@ -4,17 +4,13 @@ What two readings have in common is one request, because each asks with the same
 client's cache and its flights hold them together.
 """
 
-from collections.abc import Awaitable
 from typing import Any
-
-import anyio
 
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered, gather
-from mmflow_mcp.errors import AllVenuesFailed
 from mmflow_mcp.venues import having
 from mmflow_mcp.venues.base import Venue
-from mmflow_mcp.venues.capabilities import FxRates, Spot
+from mmflow_mcp.venues.capabilities import EtfFlows, FxRates, Spot, Trades
 
 # CONTRACT section 10: median, coverage, share and score use these five, in this order.
 REFERENCE_SET = ("coinbase", "binance", "bitfinex", "kraken", "gateio")
@@ -29,20 +25,25 @@ def reference_venues(core: Core) -> list[Venue]:
     return [able[name] for name in REFERENCE_SET if name in able]
 
 
-async def reference_spot(core: Core, coins: tuple[str, ...]) -> Gathered:
+async def reference_spot(core: Core, coins: tuple[str, ...], *, change: bool = True) -> Gathered:
     """Spot prices of the reference set. Raises `AllVenuesFailed`.
 
-    A venue that is switched off here is missing from a set that is fixed, so it is told.
+    Without `change` over 24 h the venues that need more requests for it are spared them. A venue
+    that is switched off here is missing from a set that is fixed, so it is told.
     """
     venues = reference_venues(core)
     asked = {venue.id for venue in venues}
     off = [_off(name) for name in REFERENCE_SET if name not in asked]
-    return _short(await gather(core, Spot, venues, coins, notes=off), off)
+    options = {"change": change}
+    return _short(await gather(core, Spot, venues, coins, notes=off, options=options), off)
 
 
 async def won_spot(core: Core, venue: Venue, coins: tuple[str, ...]) -> Gathered:
     """Spot prices in won on one venue, without changes over 24 h. Raises `AllVenuesFailed`."""
-    return await gather(core, Spot, [venue], coins, options={"change": False})
+    asked = [] if venue.id in core.venues_off else [venue]
+    notes = [] if asked else [_off(venue.id)]
+    options = {"change": False}
+    return _short(await gather(core, Spot, asked, coins, notes=notes, options=options), notes)
 
 
 async def usdt_in_dollars(core: Core) -> Gathered:
@@ -50,6 +51,21 @@ async def usdt_in_dollars(core: Core) -> Gathered:
     venues = [venue for venue in reference_venues(core) if venue.id == USDT_VENUE]
     notes = [] if venues else [_off(USDT_VENUE)]
     return _short(await gather(core, Spot, venues, ("USDT",), notes=notes), notes)
+
+
+async def etf_table(core: Core, asset: str) -> Gathered:
+    """The last weeks of daily flows of an asset's US funds. Raises `AllVenuesFailed`."""
+    sources = [venue for venue in having(EtfFlows) if venue.id not in core.venues_off]
+    notes = [] if sources else [_off("farside")]
+    options = {"asset": asset, "recent": True}
+    return _short(await gather(core, EtfFlows, sources, None, notes=notes, options=options), notes)
+
+
+async def coinbase_tape(core: Core, coin: str) -> Gathered:
+    """Coinbase's trades of a coin in the last 300 s. Raises `AllVenuesFailed`."""
+    venues = [venue for venue in reference_venues(core) if venue.id == "coinbase"]
+    notes = [] if venues else [_off("coinbase")]
+    return _short(await gather(core, Trades, venues, (coin,), notes=notes), notes)
 
 
 async def won_per_dollar(core: Core) -> Gathered:
@@ -68,24 +84,3 @@ def _short(found: Gathered, off: list[dict[str, Any]]) -> Gathered:
 
 def _off(source: str) -> dict[str, Any]:
     return {"source": source, "status": "missing", "reason": "off: it is not asked here"}
-
-
-async def part(reading: Awaitable[Gathered]) -> Gathered:
-    """A reading as one part of an answer: where every source failed it is empty and says so."""
-    try:
-        return await reading
-    except AllVenuesFailed as error:
-        return Gathered(notes=error.sources, partial=True, until=0.0)
-
-
-async def parts(*readings: Awaitable[Gathered]) -> list[Gathered]:
-    """Readings made at once, each as a part, in their order."""
-    found = [Gathered()] * len(readings)
-
-    async def read(i: int, reading: Awaitable[Gathered]) -> None:
-        found[i] = await part(reading)
-
-    async with anyio.create_task_group() as tasks:
-        for i, reading in enumerate(readings):
-            tasks.start_soon(read, i, reading)
-    return found

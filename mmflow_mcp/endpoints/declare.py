@@ -76,7 +76,7 @@ def endpoint(
         _ROLL[name] = Endpoint(
             name=name,
             path=path,
-            family=function.__module__.rsplit(".", 1)[-1],
+            family=path.split("/")[1],
             title=title,
             description=inspect.cleandoc(function.__doc__),
             query=query,

@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field
 
 from mmflow_mcp.analytics.kimchi import Kimchi, kimchi_of
 from mmflow_mcp.analytics.spreads import Spread, SpreadRow, in_dollars, mid, spread_of
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered
+from mmflow_mcp.core.parts import merged, note, parts
+from mmflow_mcp.core.pulse import note_stale
 from mmflow_mcp.core.readings import (
     FLOW_COINS,
     USDT_VENUE,
-    parts,
     reference_spot,
     reference_venues,
     usdt_in_dollars,
@@ -22,33 +23,22 @@ from mmflow_mcp.core.readings import (
 )
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.asking import refuse_unknown
-from mmflow_mcp.endpoints.composed import composed_meta, merged, note, refuse_nothing
+from mmflow_mcp.endpoints.composed import composed_meta, refuse_nothing
 from mmflow_mcp.endpoints.declare import endpoint
-from mmflow_mcp.endpoints.params import Coins, Query, coin_of
+from mmflow_mcp.endpoints.params import FEW_COINS, FewCoins, Query, coin_of
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.rows import maybe, told
 from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.venues import roll
 
-MAX_COINS = 20
-
 
 class SpreadsQuery(Query):
     """Which coins, and in which dollars."""
 
-    coins: Coins = Field(default=None, description="Up to 20. Default BTC,ETH,SOL")
+    coins: FewCoins = Field(default=None, description=FEW_COINS)
     quote: Literal["usd"] | None = Field(
         default=None, description="usd: convert USDT. Left out: as quoted"
     )
-
-    @field_validator("coins")
-    @classmethod
-    def _bounded(cls, coins: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if coins is not None and len(coins) > MAX_COINS:
-            raise BadQuestion(
-                "coins", f"{len(coins)} coins are too many here.", fits=f"up to {MAX_COINS} coins"
-            )
-        return coins
 
 
 class KimchiQuery(Query):
@@ -117,17 +107,6 @@ def _converted(rows: Sequence[SpotRow], usdt: Gathered, whole: Gathered) -> list
         note(whole, USDT_VENUE, "missing", "missing: no price of USDT; prices in it are left out")
         return in_dollars(rows, None)
     return in_dollars(rows, mid(market))
-
-
-def note_stale(spreads: Sequence[Spread], whole: Gathered) -> None:
-    """Say which venues' prices were too old to be used, and when no median came of it."""
-    for spread in spreads:
-        for row in spread.rows:
-            if row.stale:
-                reason = f"stale: its price of {spread.coin} is not of the same moment"
-                note(whole, row.venue, "stale", reason)
-        if spread.median is None and len(spread.rows) > 1:
-            whole.partial = True
 
 
 def _written(spread: Spread, fetched_at: int) -> CoinSpread:

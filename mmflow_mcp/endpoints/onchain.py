@@ -17,6 +17,7 @@ from mmflow_mcp.analytics.valuation import (
 from mmflow_mcp.clock import DAY_MS
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered
+from mmflow_mcp.core.pulse import is_behind
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.asking import ask_venues, meta_of
 from mmflow_mcp.endpoints.declare import endpoint
@@ -25,7 +26,6 @@ from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.rows import camel, maybe, told
 from mmflow_mcp.rows.onchain import EtfFlowRow, EtfTable, TreasuryRow, TreasuryTable, Valuation
 from mmflow_mcp.venues.capabilities import EtfFlows, OnchainValuation, Treasuries
-from mmflow_mcp.venues.us_sessions import expected_session
 
 # A daily figure may be two days old while it is the newest there is.
 _OLDEST_FIGURE_MS = 3 * DAY_MS
@@ -128,7 +128,7 @@ async def get_etf_flows(core: Core, query: EtfFlowsQuery) -> Answer[EtfFlowsAnsw
     table: EtfTable = found.rows[0]
     latest = table.latest
     _note_stale(found)
-    if latest is None or _is_behind(core, table):
+    if is_behind(table, core.moment(table.fetched_at)):
         _note(found, "farside", "stale", "stale: the newest session is not in the table")
     meta = meta_of(core, found)
     meta["source"] = _prefix(core) + table.source
@@ -143,13 +143,6 @@ async def get_etf_flows(core: Core, query: EtfFlowsQuery) -> Answer[EtfFlowsAnsw
         publisher=table.publisher or None,
     )
     return Answer(data, meta, found.until)
-
-
-def _is_behind(core: Core, table: EtfTable) -> bool:
-    """Whether a session that all funds must have reported is missing from the table."""
-    expected = expected_session(core.moment(table.fetched_at))
-    due = datetime(expected.year, expected.month, expected.day, tzinfo=UTC).timestamp() * 1000
-    return table.latest is None or table.latest.date_ms < due
 
 
 @endpoint(

@@ -16,6 +16,9 @@ from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.coins import understand
 
 MAX_COINS = 100
+# Where each coin costs requests of its own.
+MAX_FEW = 20
+FEW_COINS = "Up to 20. Default BTC,ETH,SOL"
 MAX_NAME = 40
 
 
@@ -76,6 +79,16 @@ def coins_of(value: Any) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(_one_coin(part, "coins") for part in parts))
 
 
+def few_coins_of(value: Any) -> tuple[str, ...] | None:
+    """Canonical tickers as `coins_of` reads them, 20 at most."""
+    coins = coins_of(value)
+    if coins is not None and len(coins) > MAX_FEW:
+        raise BadQuestion(
+            "coins", f"{len(coins)} coins are too many here.", fits=f"up to {MAX_FEW} coins"
+        )
+    return coins
+
+
 def coin_of(value: Any, argument: str = "coin", fits: str = "a ticker such as BTC") -> str:
     """One canonical ticker."""
     if not isinstance(value, str):
@@ -134,6 +147,10 @@ def venues_of(value: Any) -> tuple[str, ...] | None:
 Coins = Annotated[
     tuple[str, ...] | None,
     BeforeValidator(coins_of, json_schema_input_type=list[str]),
+]
+FewCoins = Annotated[
+    tuple[str, ...] | None,
+    BeforeValidator(few_coins_of, json_schema_input_type=list[str]),
 ]
 Venues = Annotated[
     tuple[str, ...] | None,

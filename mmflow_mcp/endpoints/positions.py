@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field
 
 from mmflow_mcp.analytics.liquidations import covered, total
 from mmflow_mcp.analytics.positioning import Old, judge, with_divergence
@@ -11,13 +11,12 @@ from mmflow_mcp.core.fanout import Gathered
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.asking import ask_venues, meta_of
 from mmflow_mcp.endpoints.declare import endpoint
-from mmflow_mcp.endpoints.params import Coins, Query, Venues
+from mmflow_mcp.endpoints.params import FEW_COINS, FewCoins, Query, Venues
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.rows.positions import PERIOD_MS, LiquidationRow, PositioningRow
 from mmflow_mcp.venues.capabilities import Liquidations, Positioning
 
 DEFAULT_COINS = ("BTC", "ETH", "SOL")
-MAX_COINS = 20
 
 
 def _period(value: Any) -> str:
@@ -30,17 +29,8 @@ def _period(value: Any) -> str:
 class PositionsQuery(Query):
     """Which coins, on which venues."""
 
-    coins: Coins = Field(default=DEFAULT_COINS, description="Tickers, up to 20")
+    coins: FewCoins = Field(default=None, description=FEW_COINS)
     venues: Venues = Field(default=None, description="Default: all")
-
-    @field_validator("coins")
-    @classmethod
-    def _bounded(cls, coins: tuple[str, ...] | None) -> tuple[str, ...]:
-        if coins is not None and len(coins) > MAX_COINS:
-            raise BadQuestion(
-                "coins", f"{len(coins)} coins are too many here.", fits=f"up to {MAX_COINS} coins"
-            )
-        return coins or DEFAULT_COINS
 
 
 class PositioningQuery(PositionsQuery):

@@ -2,36 +2,25 @@
 
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.readings import REFERENCE_SET
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.asking import ask_venues, meta_of
 from mmflow_mcp.endpoints.declare import endpoint
-from mmflow_mcp.endpoints.params import Coins, Query, Venues
-from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.endpoints.params import FEW_COINS, FewCoins, Query, Venues
 from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.venues.capabilities import Spot
 
 DEFAULT_COINS = ("BTC", "ETH", "SOL")
-MAX_COINS = 20
 
 
 class SpotQuery(Query):
     """Which coins, on which venues."""
 
-    coins: Coins = Field(default=None, description="Up to 20. Default BTC,ETH,SOL")
+    coins: FewCoins = Field(default=None, description=FEW_COINS)
     venues: Venues = Field(default=None, description="Venue ids, or all. Default 5")
-
-    @field_validator("coins")
-    @classmethod
-    def _bounded(cls, coins: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if coins is not None and len(coins) > MAX_COINS:
-            raise BadQuestion(
-                "coins", f"{len(coins)} coins are too many here.", fits=f"up to {MAX_COINS} coins"
-            )
-        return coins
 
 
 @endpoint(

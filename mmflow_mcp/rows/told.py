@@ -35,9 +35,9 @@ def maybe(description: str, *, brief: bool = False, digits: str = "number") -> A
 
 @cache
 def camel(name: str) -> str:
-    """`oi_usd` -> `oiUsd`: the spelling on every face."""
+    """`oi_usd` -> `oiUsd`, `net_usd5m` -> `netUsd5m`: the spelling on every face."""
     head, *rest = name.split("_")
-    return head + "".join(part.title() for part in rest)
+    return head + "".join(part[:1].upper() + part[1:] for part in rest)
 
 
 @cache

@@ -224,11 +224,17 @@ class Market:
         """Mark over index: a few hundredths of a percent; a dated future carries 5 % a year."""
         wander = self._wave(f"basis/{listing.venue}/{listing.symbol}", at_ms, 3 * HOUR_MS)
         if listing.kind == "spot":
-            return 1.0 + 0.0001 * wander
+            return 1.0 + 0.0001 * wander + self._us_demand(listing, at_ms)
         carry = 0.0
         if listing.expiry_ms is not None:
             carry = max(0.0, listing.expiry_ms - at_ms) / (365 * DAY_MS) * 0.05
         return 1.0 + 0.0004 * wander + carry
+
+    def _us_demand(self, listing: Listing, at_ms: int) -> float:
+        """What buyers on Coinbase pay more or less than elsewhere, over hours."""
+        if listing.venue != "coinbase":
+            return 0.0
+        return 0.0009 * self._wave(f"us demand/{listing.coin}", at_ms, 9 * HOUR_MS)
 
     def _volume(
         self, listing: Listing, mark: float, mean: float, at_ms: int

@@ -49,6 +49,21 @@ async def show_offer(client: Client) -> None:
     say(table(["tool", "question it answers"], rows))
 
 
+async def show_flows(client: Client) -> None:
+    """Who buys and who sells, and what stands out."""
+    heading("Who is buying?")
+    answer = await ask(client, "get_flow_summary", {"coins": ["BTC", "ETH", "SOL"]})
+    for coin, _, score, line in answer["data"]["rows"]["rows"]:
+        filled = round(abs(score or 0) / 10)
+        left = ("#" * filled if (score or 0) < 0 else "").rjust(10)
+        right = ("#" * filled if (score or 0) > 0 else "").ljust(10)
+        say(f"{coin:<4} {'-' if score is None else f'{score:+d}':>4} [{left}|{right}]  {line}")
+    for signal, severity, message, confidence in answer["data"]["signals"]["rows"]:
+        coin, slug, _ = signal.split(":")
+        say(f"  {severity}: {coin} {slug.replace('-', ' ')}: {message} ({confidence} confidence)")
+    say("\n-100 is all selling, +100 all buying; the score is a judgement, not a forecast.")
+
+
 async def show_funding(client: Client) -> None:
     """Funding across venues, and the widest spread."""
     heading("What does it cost to be long, and where?")
@@ -133,6 +148,7 @@ def run_demo(settings: Settings) -> int:
         say(f"mmflow-mcp on {where}: every answer below went through a real MCP client.")
         async with running(settings) as app, Client(build_server(app)) as client:
             await show_offer(client)
+            await show_flows(client)
             await show_funding(client)
             await show_open_interest(client)
             await show_gamma(client)

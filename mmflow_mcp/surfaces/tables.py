@@ -33,10 +33,15 @@ def _parts(data: Any, source: Any) -> list[tuple[str, Any]]:
     return [("", scalars), *tables]
 
 
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict) and "columns" in value
+
+
 def _section(name: str, value: Any) -> str:
-    if isinstance(value, dict) and "columns" in value:
-        return (f"{name}\n" if name else "") + table(value["columns"], value["rows"])
-    if isinstance(value, dict) and all("columns" in (v or ()) for v in value.values()):
+    if _is_table(value):
+        rows = table(value["columns"], value["rows"]) if value["rows"] else "none"
+        return (f"{name}\n" if name else "") + rows
+    if isinstance(value, dict) and value and all(map(_is_table, value.values())):
         return "\n\n".join(_section(f"{name} {key}", v) for key, v in value.items())
     if isinstance(value, dict):
         width = max((len(k) for k in value), default=0)

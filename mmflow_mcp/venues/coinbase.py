@@ -96,7 +96,10 @@ class Coinbase(Venue):
         return None
 
     async def spot(self, ask: Ask) -> list[SpotRow]:
-        """The main dollar market of each coin asked for; one ticker a coin."""
+        """The main dollar market of each coin asked for; one ticker a coin.
+
+        `ask.options["change"]` False: without the 24 h change, which needs a list of its own.
+        """
         listed, before, singly = await _ask_lists(ask)
         chosen = choose(ask, _pairs(ask, listed))
         names = [pair.symbol for pair in chosen]
@@ -128,6 +131,9 @@ class Coinbase(Venue):
 
 async def _ask_lists(ask: Ask) -> tuple[Wire, Wire, bool]:
     """The products, the 24 h statistics of all, and whether to ask for those one by one."""
+    if not ask.options.get("change", True):
+        (listed,) = await ask.all(PRODUCTS)
+        return listed, NOTHING, False
     try:
         listed, before = await ask.all(PRODUCTS, ALL_STATS)
     except VenueError as error:

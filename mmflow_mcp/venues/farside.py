@@ -204,23 +204,27 @@ class Farside(Venue):
     notes = ("A session's row appears before all funds have reported: such rows are marked.",)
 
     async def etf_flows(self, ask: Ask) -> list[EtfTable]:
-        """Every session; where Farside cannot be had another publisher's, which is then named."""
-        flows = await _first_of(ask, str(ask.options.get("asset", "bitcoin")))
+        """Every session; where Farside cannot be had another publisher's, which is then named.
+
+        `ask.options["recent"]`: the last weeks are enough, with the sum of all sessions.
+        """
+        asset = str(ask.options.get("asset", "bitcoin"))
+        flows = await _first_of(ask, asset, recent=bool(ask.options.get("recent")))
         ask.unread(flows.bad)
         for note in flows.notes:
             ask.short(note)
         return [flows.table]
 
 
-async def _first_of(ask: Ask, asset: str) -> Flows:
+async def _first_of(ask: Ask, asset: str, *, recent: bool) -> Flows:
     """The table of the first publisher that has it, else the last good copy of any."""
     others = [TFTC] if asset == "bitcoin" else []
-    chain = [PAGES[asset], WEEKS[asset], *others, MIRRORS[asset]]
+    # The short page is a thirtieth of the long one.
+    own = [WEEKS[asset], PAGES[asset]] if recent else [PAGES[asset], WEEKS[asset]]
+    chain = [*own, *others, MIRRORS[asset]]
     first: VenueError | None = None
     for call, parse in chain:
-        if call is WEEKS[asset][0] and not isinstance(
-            first, (VenueChanged, VenueRejected, Unrecorded)
-        ):
+        if call is own[1][0] and not isinstance(first, (VenueChanged, VenueRejected, Unrecorded)):
             # The same host: only worth asking where it answers.
             continue
         try:

@@ -24,7 +24,7 @@ from mmflow_mcp.errors import (
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
 from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.upstream.budget import Meter
-from mmflow_mcp.upstream.wire import DAY, HOUR, Call, Wire, get
+from mmflow_mcp.upstream.wire import DAY, HOUR, NOTHING, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.fields import each, member, number
@@ -114,7 +114,10 @@ class Kraken(Venue):
         return await ask_funding(ask)
 
     async def spot(self, ask: Ask) -> list[SpotRow]:
-        """The main dollar market of each coin asked for."""
+        """The main dollar market of each coin asked for.
+
+        `ask.options["change"]` False: without the 24 h change, which needs candles of each.
+        """
         (listed,) = await ask.all(PAIRS)
         if listed:
             pairs, bad = listed.parsed(parse_pairs)
@@ -143,7 +146,7 @@ class Kraken(Venue):
 
 async def _ask_tickers(ask: Ask, names: list[str]) -> dict[str, tuple[Wire, Wire]]:
     """Ticker and candles of each pair; one pair that has gone makes the venue refuse them all."""
-    past = [*map(candles, names)]
+    past = [*map(candles, names)] if ask.options.get("change", True) else []
     try:
         wire, *before = await ask.all(tickers(tuple(names)), *past)
         wires = [wire] * len(names)
@@ -154,6 +157,7 @@ async def _ask_tickers(ask: Ask, names: list[str]) -> dict[str, tuple[Wire, Wire
         wires, before = both[: len(names)], both[len(names) :]
         if not any(wires):
             raise
+    before = before or [NOTHING] * len(names)
     return dict(zip(names, zip(wires, before, strict=True), strict=True))
 
 

@@ -32,6 +32,28 @@ def expected_session(now_ms: int) -> date:
     return last_session(reported.date())
 
 
+def is_recent(session_ms: int, now_ms: int) -> bool:
+    """Whether at most one session has closed since the one of a date (00:00 UTC, epoch ms)."""
+    day = datetime.fromtimestamp(session_ms / 1000, UTC).date()
+    newest = last_session(datetime.fromtimestamp((now_ms - _close_ms(now_ms)) / 1000, UTC).date())
+    return day >= last_session(newest - timedelta(days=1))
+
+
+def is_regular_hours(now_ms: int) -> bool:
+    """Whether US exchanges trade now: 09:30 to 16:00 in New York."""
+    now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    minute = now.hour * 60 + now.minute
+    close = _close_ms(now_ms) // 60_000
+    return is_session(now.date()) and close - 390 <= minute < close
+
+
+def _close_ms(now_ms: int) -> int:
+    """The close of New York after midnight UTC: 20:00 in summer time, else 21:00."""
+    day = datetime.fromtimestamp(now_ms / 1000, UTC).date()
+    summer = _nth(day.year, 3, 6, 2) <= day < _nth(day.year, 11, 6, 1)
+    return (20 if summer else 21) * HOUR_MS
+
+
 @cache
 def _holidays(year: int) -> frozenset[date]:
     fixed = [date(year, 7, 4), date(year, 12, 25)]
