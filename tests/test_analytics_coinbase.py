@@ -54,6 +54,8 @@ def test_a_share_without_the_largest_is_unknown(missing: str) -> None:
     assert volume_share(seed(**{missing: None})) is None
     price = SEED[missing][0]
     assert volume_share(seed(**{missing: row(missing, price, None)})) is None
+    old = row(missing, *SEED[missing], AT - 90_001)
+    assert volume_share(seed(**{missing: old})) is None
 
 
 def test_a_stale_price_is_no_premium() -> None:

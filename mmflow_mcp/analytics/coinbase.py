@@ -37,9 +37,9 @@ def premium_state(spread: Spread) -> str:
 
 
 def volume_share(spread: Spread) -> float | None:
-    """Coinbase's part of what the listed venues traded in 24 h, by notional, 0..1.
+    """Coinbase's part of what the venues traded in 24 h, by notional, 0..1.
 
-    Null without Coinbase's volume or Binance's.
+    Null without a fresh volume of Coinbase or of Binance.
     """
     notional = {
         row.venue: row.volume24h * row.price_usd for row in spread.rows if row.volume24h is not None
