@@ -42,7 +42,9 @@ def volume_share(spread: Spread) -> float | None:
     Null without a fresh volume of Coinbase or of Binance.
     """
     notional = {
-        row.venue: row.volume24h * row.price_usd for row in spread.rows if row.volume24h is not None
+        row.venue: row.volume24h * row.price_usd
+        for row in spread.rows
+        if row.volume24h is not None and not row.stale
     }
     total = sum(notional.values())
     if VENUE not in notional or LARGEST not in notional or total <= 0:
