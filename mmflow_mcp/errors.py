@@ -4,6 +4,10 @@
     ├── BadQuestion                400  the caller's own mistake; says what would fit
     ├── NothingImplemented         501  asked for something no venue here can do
     ├── AllVenuesFailed            502  every venue that was asked failed; carries the notes
+    ├── StoreError                 503  the history store failed; says which store and why
+    │   ├── StoreAway                   it cannot be reached or opened, so it cannot be read either
+    │   ├── StoreUnwritable             it can be read but not written: disk full, read-only, busy
+    │   └── StoreMismatch               what lies there is not ours, or of another kind of source
     └── VenueError                 one source failed; becomes an entry of meta.sources
         ├── VenueTimeout           no answer within the time allowed
         ├── VenueRefused           no connection
@@ -76,6 +80,34 @@ class AllVenuesFailed(MmflowError):
         self.meta = meta
         said = "; ".join(f"{s['source']}: {s['reason']}" for s in self.sources)
         super().__init__(f"No source could answer. {said}")
+
+
+class StoreError(MmflowError):
+    """The history store failed. The message names the store and never holds a password."""
+
+    code = "store_error"
+    status = 503
+    retryable = True
+
+
+class StoreAway(StoreError):
+    """The store cannot be reached or opened: neither reads nor writes work, later they may."""
+
+    code = "store_away"
+
+
+class StoreUnwritable(StoreError):
+    """Nothing can be written now (disk full, read-only, held by another); reads may go on."""
+
+    code = "store_unwritable"
+
+
+class StoreMismatch(StoreError):
+    """The place holds something else: another kind of source, a newer version, not a store."""
+
+    code = "store_mismatch"
+    status = 409
+    retryable = False
 
 
 class VenueError(MmflowError):

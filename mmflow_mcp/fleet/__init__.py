@@ -1,0 +1,1 @@
+"""What several processes share: the connection to Redis, and the lease that elects one of them."""

@@ -1,0 +1,18 @@
+"""What stands beside a value, as text: the same extra always has the same text, stored once."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def to_text(extra: Mapping[str, Any] | None) -> str | None:
+    """Canonical JSON of an extra; None for nothing. Raises `ValueError` or `TypeError` otherwise."""
+    if not extra:
+        return None
+    return json.dumps(dict(extra), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def from_text(text: str | bytes) -> dict[str, Any]:
+    """The extra of a text made by `to_text`."""
+    found: dict[str, Any] = json.loads(text)
+    return found
