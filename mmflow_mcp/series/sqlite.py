@@ -14,7 +14,7 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 
 from mmflow_mcp.clock import Clock
-from mmflow_mcp.series.extras import from_text, to_text
+from mmflow_mcp.series.extras import from_text, texts_of
 from mmflow_mcp.series.sqlite_file import READERS, Damaged, Report, SqliteFile, log
 from mmflow_mcp.series.sqlite_schema import SLOT_ZERO, slot_of
 from mmflow_mcp.series.store import (
@@ -227,19 +227,16 @@ def _extra_numbers(
     db: sqlite3.Connection, series: int, points: Iterable[Point]
 ) -> dict[str, int | None]:
     """The number of each extra in its series, by its `repr`; new ones are added to the file."""
-    numbers: dict[str, int | None] = {repr(None): None}
-    new = {repr(point.extra): point.extra for point in points}
-    if new.keys() == numbers.keys():
-        return numbers
+    texts = texts_of(points)
+    if len(texts) == 1:
+        return {repr(None): None}
     rows = db.execute("SELECT text, id FROM extra WHERE series = ?", (series,))
     known: dict[str | None, int | None] = {None: None, **dict(rows.fetchall())}
-    for name, extra in new.items():
-        text = to_text(extra)
+    for text in texts.values():
         if text not in known:
             known[text] = max(filter(None, known.values()), default=0) + 1
             db.execute("INSERT INTO extra VALUES (?, ?, ?)", (series, known[text], text))
-        numbers[name] = known[text]
-    return numbers
+    return {name: known[text] for name, text in texts.items()}
 
 
 def _forget_empty(db: sqlite3.Connection, number: int) -> None:

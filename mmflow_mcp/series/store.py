@@ -183,8 +183,8 @@ def admit(
 ) -> Admitted:
     """Align the points of a batch and apply the rules of the store to them.
 
-    `newest`: the newest stored cell of the series. A point may be one cadence ahead of `now_ms`:
-    the clocks of two machines differ a little. Raises `ValueError` for a cadence that is not a
+    `newest`: the newest stored cell of the series. A point may be ahead of `now_ms` by a cadence,
+    an hour at most: the clocks of two machines differ a little. Raises `ValueError` for a cadence that is not a
     whole number of minutes.
     """
     key, cadence, points = batch
@@ -193,7 +193,7 @@ def admit(
     grid, isfinite = grid_of(key, cadence), math.isfinite
     earliest = now_ms - retention_ms
     lowest = earliest if backfill or newest is None else max(earliest, newest)
-    highest = cell(now_ms, grid) + cadence
+    highest = now_ms + min(cadence, HOUR_MS)
     cells: dict[int, Point] = {}
     refused = expired = 0
     for t, v, extra in points:
