@@ -11,7 +11,6 @@ know that its time is over), so what is done under it must do no harm when it is
 import os
 import secrets
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -107,7 +106,7 @@ class FileLease:
 
 
 class RedisLease:
-    """A key that expires after `lifetime_ms` unless it is renewed."""
+    """A key that expires after `lifetime_ms` unless it is renewed. The connection is its own."""
 
     def __init__(self, server: RedisServer, name: str, lifetime_ms: int) -> None:
         self._server = server
@@ -129,8 +128,11 @@ class RedisLease:
 
     async def release(self) -> None:
         """Remove the key if it is ours, and close the connection."""
-        with self._server.reached() as client:
-            await client.eval(RELEASE, 1, self._name, self._token)
+        try:
+            with self._server.reached() as client:
+                await client.eval(RELEASE, 1, self._name, self._token)
+        finally:
+            await self._server.close()
 
 
 if sys.platform == "win32":

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import anyio
@@ -15,6 +16,22 @@ log = logging.getLogger("mmflow_mcp")
 
 # About 25 MB; 4,800 series every ten minutes for more than three hours.
 POINTS_KEPT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Samples that were given up: how many, and from when to when, epoch ms."""
+
+    count: int = 0
+    first: int = FOREVER
+    last: int = 0
+
+    def more(self, count: int, t: int) -> "Lost":
+        """With some more, of one moment."""
+        return Lost(self.count + count, min(self.first, t), max(self.last, t))
+
+    def __str__(self) -> str:
+        return f"{self.count} from {_moment(self.first)} to {_moment(self.last)}"
 
 
 class BufferedStore:
@@ -43,7 +60,7 @@ class BufferedStore:
         self._report = report
         self._turn = anyio.Lock()
         self._away = False
-        self._lost: list[int] = []
+        self._lost = Lost()
 
     async def write(self, batches: Sequence[Batch], *, backfill: bool = False) -> Written:
         """Store points; see `SeriesStore`. Samples that must wait are counted as `waiting`."""
@@ -56,9 +73,7 @@ class BufferedStore:
             except (StoreAway, StoreUnwritable) as error:
                 return await self._keep(batches, error)
 
-    async def read(
-        self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER
-    ) -> list[Point]:
+    async def read(self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER) -> list[Point]:
         """The points of a stretch, ascending; see `SeriesStore`."""
         points = await self._behind.read(key, since_ms, until_ms)
         waiting = await self._waiting.read(key, since_ms, until_ms)
@@ -71,9 +86,7 @@ class BufferedStore:
         """What lies in the store behind; see `SeriesStore`."""
         return await self._behind.series()
 
-    async def delete(
-        self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER
-    ) -> int:
+    async def delete(self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER) -> int:
         """Remove points; see `SeriesStore`."""
         gone = await self._behind.delete(key, since_ms, until_ms)
         return gone + await self._waiting.delete(key, since_ms, until_ms)
@@ -89,7 +102,7 @@ class BufferedStore:
                 await self._catch_up()
             except StoreError as error:
                 waiting = await self._waiting.series()
-                count = sum(held.count for held in waiting) + len(self._lost)
+                count = sum(held.count for held in waiting) + self._lost.count
                 self._report(f"{count} samples are lost at the end: {error}")
         await self._behind.close()
 
@@ -103,10 +116,9 @@ class BufferedStore:
         for batch in batches:
             await self._waiting.delete(batch.key)
         told = f"{self.name} is back: {sum(s.count for s in held)} waiting samples were written"
-        if self._lost:
-            first, last = _moment(min(self._lost)), _moment(max(self._lost))
-            told += f", {len(self._lost)} from {first} to {last} were too many to keep: a gap"
-        self._away, self._lost = False, []
+        if self._lost.count:
+            told += f", {self._lost} were too many to keep: a gap"
+        self._away, self._lost = False, Lost()
         self._report(told)
 
     async def _keep(self, batches: Sequence[Batch], error: StoreError) -> Written:
@@ -120,7 +132,7 @@ class BufferedStore:
         while count > self._points_kept:
             oldest = min(s.first for s in held)
             gone = [await self._waiting.delete(s.key, 0, oldest) for s in held]
-            self._lost += [oldest] * sum(gone)
+            self._lost = self._lost.more(sum(gone), oldest)
             count -= sum(gone)
             held = await self._waiting.series()
         return Written(refused=kept.refused, waiting=kept.stored)

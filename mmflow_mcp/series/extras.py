@@ -8,7 +8,7 @@ from mmflow_mcp.series.store import Point
 
 
 def to_text(extra: Mapping[str, Any] | None) -> str | None:
-    """Canonical JSON of an extra; None for nothing. Raises `ValueError` or `TypeError` otherwise."""
+    """Canonical JSON; None for nothing. Raises `ValueError`, `TypeError` for what JSON lacks."""
     if not extra:
         return None
     return json.dumps(dict(extra), sort_keys=True, separators=(",", ":"), allow_nan=False)

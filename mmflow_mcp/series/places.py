@@ -71,9 +71,7 @@ def open_store(
     if path is not None:
         from mmflow_mcp.series.sqlite import SqliteStore  # noqa: PLC0415
 
-        behind = SqliteStore(
-            path, kind=kind, clock=clock, retention_ms=retention_ms, report=report
-        )
+        behind = SqliteStore(path, kind=kind, clock=clock, retention_ms=retention_ms, report=report)
     else:
         from mmflow_mcp.fleet.redis import RedisServer  # noqa: PLC0415
         from mmflow_mcp.series.redis import RedisStore  # noqa: PLC0415

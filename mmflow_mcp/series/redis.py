@@ -125,9 +125,7 @@ class RedisStore:
                 pairs = [part for pair in extras.items() for part in pair]
                 yield self._keys_of(batch.key, day), [day, lives, days_live, blob, *pairs]
 
-    async def read(
-        self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER
-    ) -> list[Point]:
+    async def read(self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER) -> list[Point]:
         """The points of a stretch, ascending; see `SeriesStore`."""
         now = self._clock.now_ms()
         since = max(since_ms, now - self._retention_ms)
@@ -166,9 +164,7 @@ class RedisStore:
             for first, last, n in [found]
         )
 
-    async def delete(
-        self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER
-    ) -> int:
+    async def delete(self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER) -> int:
         """Remove points; see `SeriesStore`."""
         with self._server.reached() as client:
             days = (await self._days(client, [key]))[key]
@@ -206,7 +202,7 @@ class RedisStore:
         first, last = _minute(since_ms), until_ms // MINUTE_MS
         within = [day for day in days if since_ms // DAY_MS <= day <= until_ms // DAY_MS]
         dropped = [(self._keys_of(key, day), [day, first, last]) for day in within]
-        gone = sum(await _run(client, DROP, dropped))
+        gone: int = sum(await _run(client, DROP, dropped))
         left = (await self._days(client, [key]))[key]
         keys = [self._keys_of(key, day)[0] for day in left]
         (count,) = await _run(client, COUNT, [(keys, [0, *left])])

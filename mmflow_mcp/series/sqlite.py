@@ -83,14 +83,15 @@ class SqliteStore:
         now = self._clock.now_ms()
 
         def work(db: sqlite3.Connection) -> Written:
-            return Written.of([self._put(db, batch, now, backfill) for batch in batches])
+            return Written.of([self._put(db, batch, now, backfill=backfill) for batch in batches])
 
         return await self._write(work)
 
-    def _put(self, db: sqlite3.Connection, batch: Batch, now: int, backfill: bool) -> Admitted:
+    def _put(self, db: sqlite3.Connection, batch: Batch, now: int, *, backfill: bool) -> Admitted:
         key = batch.key.text
         known = db.execute(KNOWN, (key,)).fetchone()
-        number, cadence, first, last = known or (None, None, None, None)
+        number: int
+        number, cadence, first, last = known or (0, None, None, None)
         admitted = admit(
             batch,
             newest=None if last is None else (last + SLOT_ZERO) * MINUTE_MS,
@@ -111,9 +112,7 @@ class SqliteStore:
             self._expire(db, number, now)
         return admitted
 
-    async def read(
-        self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER
-    ) -> list[Point]:
+    async def read(self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER) -> list[Point]:
         """The points of a stretch, ascending; see `SeriesStore`."""
         since = max(since_ms, self._clock.now_ms() - self._retention_ms)
 
@@ -154,9 +153,7 @@ class SqliteStore:
 
         return await self._read(work)
 
-    async def delete(
-        self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER
-    ) -> int:
+    async def delete(self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER) -> int:
         """Remove points; see `SeriesStore`. The space is used again, the file does not shrink."""
 
         def work(db: sqlite3.Connection) -> int:
