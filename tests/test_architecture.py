@@ -18,9 +18,9 @@ FLOORS = (
     ("app",),
     ("endpoints",),
     ("core",),
-    ("venues", "analytics"),
+    ("venues", "analytics", "series"),
     ("upstream",),
-    ("settings",),
+    ("settings", "fleet"),
     ("rows", "errors", "bus"),
     ("clock",),
 )
@@ -91,6 +91,13 @@ def test_only_upstream_and_the_composition_speak_http() -> None:
             assert not any(name.split(".")[0] == "httpx2" for name in imports(path)), path
 
 
+def test_only_the_fleet_speaks_redis() -> None:
+    """One file names the client library; what is kept in the server goes through it."""
+    for path in FILES:
+        if path != PACKAGE / "fleet" / "redis.py":
+            assert not any(name.split(".")[0] == "redis" for name in imports(path)), path
+
+
 def test_only_settings_reads_the_environment() -> None:
     """One documented table of knobs."""
     for path in FILES:
@@ -112,7 +119,7 @@ def test_listing_tools_loads_no_venue_and_no_model() -> None:
         "from mmflow_mcp.settings import Settings\n"
         "from mmflow_mcp.surfaces.mcp import build_server\n"
         "build_server(App(Settings(), None))\n"
-        "late = ('venues', 'endpoints', 'sim', 'analytics', 'upstream')\n"
+        "late = ('venues', 'endpoints', 'sim', 'analytics', 'series', 'upstream')\n"
         "print([m for m in sys.modules if m.startswith(tuple('mmflow_mcp.' + r for r in late))])\n"
     )
     out = subprocess.run(

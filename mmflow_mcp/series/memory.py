@@ -83,9 +83,7 @@ class MemoryStore:
             all_admitted.append(admitted)
         return Written.of(all_admitted)
 
-    async def read(
-        self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER
-    ) -> list[Point]:
+    async def read(self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER) -> list[Point]:
         """The points of a stretch, ascending; see `SeriesStore`."""
         held = self._series.get(key)
         earliest = self._clock.now_ms() - self._retention_ms
@@ -99,9 +97,7 @@ class MemoryStore:
             if (n := len(held.times))
         ]
 
-    async def delete(
-        self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER
-    ) -> int:
+    async def delete(self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER) -> int:
         """Remove points; see `SeriesStore`."""
         held = self._series.get(key)
         return held.drop(held.span(since_ms, until_ms)) if held else 0

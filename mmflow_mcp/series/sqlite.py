@@ -14,7 +14,7 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 
 from mmflow_mcp.clock import Clock
-from mmflow_mcp.series.extras import from_text, to_text
+from mmflow_mcp.series.extras import from_text, texts_of
 from mmflow_mcp.series.sqlite_file import READERS, Damaged, Report, SqliteFile, log
 from mmflow_mcp.series.sqlite_schema import SLOT_ZERO, slot_of
 from mmflow_mcp.series.store import (
@@ -83,14 +83,15 @@ class SqliteStore:
         now = self._clock.now_ms()
 
         def work(db: sqlite3.Connection) -> Written:
-            return Written.of([self._put(db, batch, now, backfill) for batch in batches])
+            return Written.of([self._put(db, batch, now, backfill=backfill) for batch in batches])
 
         return await self._write(work)
 
-    def _put(self, db: sqlite3.Connection, batch: Batch, now: int, backfill: bool) -> Admitted:
+    def _put(self, db: sqlite3.Connection, batch: Batch, now: int, *, backfill: bool) -> Admitted:
         key = batch.key.text
         known = db.execute(KNOWN, (key,)).fetchone()
-        number, cadence, first, last = known or (None, None, None, None)
+        number: int
+        number, cadence, first, last = known or (0, None, None, None)
         admitted = admit(
             batch,
             newest=None if last is None else (last + SLOT_ZERO) * MINUTE_MS,
@@ -111,9 +112,7 @@ class SqliteStore:
             self._expire(db, number, now)
         return admitted
 
-    async def read(
-        self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER
-    ) -> list[Point]:
+    async def read(self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER) -> list[Point]:
         """The points of a stretch, ascending; see `SeriesStore`."""
         since = max(since_ms, self._clock.now_ms() - self._retention_ms)
 
@@ -154,9 +153,7 @@ class SqliteStore:
 
         return await self._read(work)
 
-    async def delete(
-        self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER
-    ) -> int:
+    async def delete(self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER) -> int:
         """Remove points; see `SeriesStore`. The space is used again, the file does not shrink."""
 
         def work(db: sqlite3.Connection) -> int:
@@ -227,19 +224,16 @@ def _extra_numbers(
     db: sqlite3.Connection, series: int, points: Iterable[Point]
 ) -> dict[str, int | None]:
     """The number of each extra in its series, by its `repr`; new ones are added to the file."""
-    numbers: dict[str, int | None] = {repr(None): None}
-    new = {repr(point.extra): point.extra for point in points}
-    if new.keys() == numbers.keys():
-        return numbers
+    texts = texts_of(points)
+    if len(texts) == 1:
+        return {repr(None): None}
     rows = db.execute("SELECT text, id FROM extra WHERE series = ?", (series,))
     known: dict[str | None, int | None] = {None: None, **dict(rows.fetchall())}
-    for name, extra in new.items():
-        text = to_text(extra)
+    for text in texts.values():
         if text not in known:
             known[text] = max(filter(None, known.values()), default=0) + 1
             db.execute("INSERT INTO extra VALUES (?, ?, ?)", (series, known[text], text))
-        numbers[name] = known[text]
-    return numbers
+    return {name: known[text] for name, text in texts.items()}
 
 
 def _forget_empty(db: sqlite3.Connection, number: int) -> None:

@@ -152,9 +152,7 @@ class SqliteFile:
             raise StoreMismatch(f"{self.path} is of an older version and cannot be migrated")
         raise StoreAway(f"{self.path} cannot be read")
 
-    def _give_back(
-        self, connection: sqlite3.Connection, identity: tuple[int, int] | None
-    ) -> None:
+    def _give_back(self, connection: sqlite3.Connection, identity: tuple[int, int] | None) -> None:
         with self._lock:
             ours = identity is not None and identity == self._identity
             if ours and len(self._readers) < READERS:
@@ -217,7 +215,7 @@ def connect(place: str) -> sqlite3.Connection:
 
 
 def settle(connection: sqlite3.Connection) -> None:
-    """Switch on the write-ahead log. Whoever comes second is told "busy" at once: it tries again."""
+    """Switch on the write-ahead log. Of two that do so at once, one is told "busy", and waits."""
     until = time.monotonic() + BUSY_SECONDS
     while True:
         try:

