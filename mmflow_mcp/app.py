@@ -13,7 +13,7 @@ import anyio
 
 from mmflow_mcp import __version__
 from mmflow_mcp.bus import Bus
-from mmflow_mcp.clock import Clock, PinnedClock, SystemClock
+from mmflow_mcp.clock import DAY_MS, Clock, PinnedClock, SystemClock
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.settings import Settings, data_folder
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     import httpx2
     from anyio.abc import TaskGroup
 
+    from mmflow_mcp.core.archive import Archive
     from mmflow_mcp.core.core import Core
+    from mmflow_mcp.metrics.recorder import Recorder
+    from mmflow_mcp.series.store import SeriesStore
     from mmflow_mcp.sim.faults import Fault
 
     Wrap = Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport]
@@ -40,6 +43,10 @@ class App:
         self.bus = Bus(self.clock)
         self._tasks = tasks
         self._core: Core | None = None
+        self._store: SeriesStore | None = None
+        # What is recorded once somebody has asked something; a face sets it.
+        self.record_when_used = "off"
+        self.recorder: Recorder | None = None
 
     def core(self) -> "Core":
         """The parts, built once."""
@@ -73,10 +80,52 @@ class App:
             upstream=upstream,
             clock=self.clock,
             bus=self.bus,
+            archive=self._archive(),
             deadline=self.settings.deadline,
             pinned_now=self.settings.now_ms if self.kind == "replay" else None,
             venues_off=frozenset(_venues_off(self.settings.venues_off)),
         )
+
+    def _archive(self) -> "Archive":
+        from mmflow_mcp.core.archive import Archive  # noqa: PLC0415
+        from mmflow_mcp.series.places import open_store  # noqa: PLC0415
+
+        retention_ms = round(self.settings.retention_days * DAY_MS)
+        if self.settings.store != "off":
+            self._store = open_store(
+                self.settings.store,
+                self.kind,
+                data_folder(self.settings),
+                clock=self.clock,
+                retention_ms=retention_ms,
+            )
+        return Archive(self._store, clock=self.clock, soon=self.soon, retention_ms=retention_ms)
+
+    def used(self) -> None:
+        """Somebody has asked something: what was waiting for that begins."""
+        if self.record_when_used != "off":
+            self.record(self.record_when_used)
+
+    def record(self, default: str) -> "Recorder | None":
+        """Begin to record in the background, once, at the level of the settings or the default.
+
+        Recordings do not move on and a pinned clock stands: with those, nothing is recorded.
+        """
+        level = self.settings.record or default
+        self.record_when_used = "off"
+        if level == "off" or self.recorder or self.kind == "replay" or self.settings.now:
+            return self.recorder
+        core = self.core()
+        if core.archive.store is None:
+            return None
+        from mmflow_mcp.metrics.recorder import LEASE_MS, Recorder  # noqa: PLC0415
+        from mmflow_mcp.series.places import open_lease  # noqa: PLC0415
+
+        place = (self.settings.store, self.kind, data_folder(self.settings))
+        lease = open_lease(*place, "recorder", lifetime_ms=LEASE_MS)
+        self.recorder = Recorder(core, level, lease)
+        self.soon(self.recorder.run)
+        return self.recorder
 
     def _kept_in(self) -> Path | None:
         """The folder of last good answers; none while someone watches what goes over the wire."""
@@ -122,6 +171,8 @@ class App:
         """Close the connections."""
         if self._core is not None:
             await self._core.upstream.aclose()
+        if self._store is not None:
+            await self._store.close()
 
 
 def _venues_off(text: str) -> "tuple[str, ...]":
@@ -160,11 +211,11 @@ async def running(settings: Settings, wrap: "Wrap | None" = None) -> AsyncIterat
     async with anyio.create_task_group() as tasks:
         app = App(settings, tasks, wrap)
         try:
-            if app.kind == "replay" or settings.faults:
+            if app.kind == "replay" or settings.faults or settings.store:
                 # What cannot be read is told before the first question, not at each.
                 app.core()
             yield app
         finally:
+            tasks.cancel_scope.cancel()
             with anyio.CancelScope(shield=True), anyio.move_on_after(2):
                 await app.close()
-            tasks.cancel_scope.cancel()

@@ -56,6 +56,19 @@ class Settings:
     data: str = knob(
         "MMFLOW_DATA", "folder of what is kept between runs; empty: the user's data folder", ""
     )
+    store: str = knob(
+        "MMFLOW_STORE",
+        "where history is kept: sqlite:PATH, redis://HOST, memory, or off; empty: one SQLite file"
+        " in the data folder (simulated and replayed history stays in memory)",
+        "",
+    )
+    record: str = knob(
+        "MMFLOW_RECORD",
+        "what is recorded: off, light (open interest and funding of bulk venues) or full; empty:"
+        " light for a desktop server once it is used, full for serve and record",
+        "",
+    )
+    retention_days: float = knob("MMFLOW_RETENTION_DAYS", "days that history is kept", 7.0)
     log: str = knob("MMFLOW_LOG", "log level on stderr: DEBUG, INFO, WARNING, ERROR", "WARNING")
 
     def __post_init__(self) -> None:
@@ -71,6 +84,16 @@ class Settings:
         if self.tool_rows not in ("columns", "objects"):
             raise BadQuestion(
                 "MMFLOW_TOOL_ROWS", f"{self.tool_rows!r} is no form.", fits="columns or objects"
+            )
+        if self.record not in ("", "off", "light", "full"):
+            raise BadQuestion(
+                "MMFLOW_RECORD", f"{self.record!r} is no level.", fits="off, light or full"
+            )
+        if not 0.05 <= self.retention_days <= 3660:
+            raise BadQuestion(
+                "MMFLOW_RETENTION_DAYS",
+                f"{self.retention_days:g} is out of range.",
+                fits="0.05 to 3660 days",
             )
         object.__setattr__(self, "log", self.log.upper())
         if self.log not in LOG_LEVELS:

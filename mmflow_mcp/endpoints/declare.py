@@ -17,6 +17,7 @@ from mmflow_mcp.endpoints.answer import Answer
 from mmflow_mcp.endpoints.params import Query
 
 Handler = Callable[[Core, Any], Awaitable[Answer[Any]]]
+Condense = Callable[[Any, int, str], tuple[Any, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class Endpoint:
 
     `ttl`: seconds a client may keep the answer. `keeps`: which rows a tool's budget keeps, in
     words; `limit` its default, `budget` the parameter that sets it (a query's own, or `limit`).
-    `detail`: whether a tool may ask for all columns.
+    `detail`: whether a tool may ask for all columns. `condense`: makes a long answer short for a
+    tool whose budget is not a row limit: (data, budget, form) to data and what was done, in words.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Endpoint:
     limit: int
     budget: str
     detail: bool
+    condense: Condense | None
 
 
 _ROLL: dict[str, Endpoint] = {}
@@ -57,6 +60,7 @@ def endpoint(
     limit: int = 50,
     budget: str = "limit",
     detail: bool = True,
+    condense: Condense | None = None,
 ) -> Callable[[Handler], Handler]:
     """Declare an endpoint; see `Endpoint` for the words."""
 
@@ -88,6 +92,7 @@ def endpoint(
             limit=limit,
             budget=budget,
             detail=detail,
+            condense=condense,
         )
         return function
 

@@ -134,6 +134,7 @@ def serve_http(settings: Settings, host: str, port: int) -> int:
 
     async def serve() -> int:
         async with running(settings) as app:
+            app.record("full")
             stopping = anyio.Event()
             asgi = build_app(app, host, stopping)
             config = uvicorn.Config(

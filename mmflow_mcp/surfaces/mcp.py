@@ -164,6 +164,7 @@ async def call_tool(
 
     While venues are awaited their number is sent as progress, where the client asked for it.
     """
+    app.used()
     question = (name, to_json(args))
     result: CallToolResult | None = known.get(question)
     if result is not None:

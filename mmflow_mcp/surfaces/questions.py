@@ -13,7 +13,7 @@ from mmflow_mcp.core.core import Core
 from mmflow_mcp.endpoints.answer import Answer, Shape, written
 from mmflow_mcp.endpoints.declare import Endpoint, endpoints
 from mmflow_mcp.errors import AllVenuesFailed, BadQuestion, MmflowError
-from mmflow_mcp.surfaces.schema import MAX_LIMIT
+from mmflow_mcp.surfaces.schema import MAX_LIMIT, TOOL_BUDGETS
 
 log = logging.getLogger("mmflow_mcp")
 
@@ -42,8 +42,8 @@ def understand(name: str, arguments: dict[str, Any]) -> Asked:
     e = find(name)
     given = {key: value for key, value in arguments.items() if value is not None}
     limit, full = e.limit, False
-    if e.budget == "limit" and "limit" in given:
-        limit = _limit(given.pop("limit"))
+    if e.budget in TOOL_BUDGETS and e.budget in given:
+        limit = _limit(given.pop(e.budget), e.budget)
     if e.detail and "detail" in given:
         full = _detail(given.pop("detail"))
     try:
@@ -53,14 +53,17 @@ def understand(name: str, arguments: dict[str, Any]) -> Asked:
     return Asked(e, query, limit, full)
 
 
-def _limit(value: Any) -> int:
+def _limit(value: Any, name: str) -> int:
+    # 0 points are all of them; 0 rows would be no answer.
+    least = 0 if name == "points" else 1
     try:
         limit = int(value)
-        if isinstance(value, bool) or limit != float(value) or not 1 <= limit <= MAX_LIMIT:
+        if isinstance(value, bool) or limit != float(value) or not least <= limit <= MAX_LIMIT:
             raise ValueError
     except (TypeError, ValueError, OverflowError):
+        what = TOOL_BUDGETS[name].lower()
         raise BadQuestion(
-            "limit", f"{str(value)[:40]!r} is no number of rows.", fits=f"1 to {MAX_LIMIT}"
+            name, f"{str(value)[:40]!r} is no number of {what}.", fits=f"{least} to {MAX_LIMIT}"
         ) from None
     return limit
 
@@ -76,8 +79,8 @@ def explained(e: Endpoint, error: ValidationError) -> BadQuestion:
     fault = error.errors(include_url=False)[0]
     name = ".".join(str(part) for part in fault["loc"]) or "arguments"
     known = [*e.query.model_fields]
-    if e.budget == "limit":
-        known.append("limit")
+    if e.budget in TOOL_BUDGETS:
+        known.append(e.budget)
     if e.detail:
         known.append("detail")
     if fault["type"] == "extra_forbidden":
@@ -110,8 +113,13 @@ def result(asked: Asked, found: Answer[Any], form: str) -> dict[str, Any]:
     """The answer as a model reads it: within the row budget, compact, and saying so."""
     e = asked.endpoint
     shape = Shape(form=form, full=asked.full, limit=asked.limit if e.budget == "limit" else None)
-    data = written(found.data, shape)
+    data, condensed = found.data, ""
+    if e.condense is not None:
+        data, condensed = e.condense(data, asked.limit, form)
+    data = written(data, shape)
     meta = {**found.meta, "asOf": iso(found.meta["fetchedAt"])}
+    if condensed:
+        meta["condensed"] = condensed
     if shape.limit is not None:
         meta["total"] = shape.total
     if shape.left_out:

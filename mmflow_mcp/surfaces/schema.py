@@ -16,6 +16,8 @@ Schema = dict[str, Any]
 
 FORMS = ("columns", "objects")
 MAX_LIMIT = 1000
+# Budgets that tools add to a question's own parameters.
+TOOL_BUDGETS = {"limit": "Rows", "points": "Points"}
 
 
 def definitions(form: str) -> list[Schema]:
@@ -41,11 +43,11 @@ def input_schema(e: Endpoint) -> Schema:
     """Flat parameters, without the noise that pydantic adds."""
     raw = e.query.model_json_schema(mode="validation")
     properties = {name: _slim(spec) for name, spec in raw["properties"].items()}
-    if e.budget == "limit":
-        properties["limit"] = {
+    if e.budget in TOOL_BUDGETS:
+        properties[e.budget] = {
             "type": "integer",
             "default": e.limit,
-            "description": f"Rows kept: {e.keeps}",
+            "description": f"{TOOL_BUDGETS[e.budget]} kept: {e.keeps}",
         }
     if e.detail:
         properties["detail"] = {

@@ -12,6 +12,7 @@ def serve_stdio(settings: Settings) -> int:
 
     async def serve() -> None:
         async with running(settings) as app:
+            app.record_when_used = "light"
             await build_server(app).run_stdio_async()
 
     anyio.run(serve)

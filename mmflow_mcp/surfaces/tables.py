@@ -15,9 +15,13 @@ def for_people(asked: Asked, found: Answer[Any]) -> str:
     shape = Shape(form="columns", full=asked.full)
     if asked.endpoint.budget == "limit":
         shape.limit = asked.limit
-    data = written(found.data, shape)
-    parts = [_section(name, value) for name, value in _parts(data, found.data)]
-    parts.append(about(found.meta, shape, asked))
+    source, condensed = found.data, ""
+    if asked.endpoint.condense is not None:
+        source, condensed = asked.endpoint.condense(source, asked.limit, "columns")
+    data = written(source, shape)
+    parts = [_section(name, value) for name, value in _parts(data, source)]
+    meta = {**found.meta, "condensed": condensed} if condensed else found.meta
+    parts.append(about(meta, shape, asked))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -107,6 +111,7 @@ def about(meta: dict[str, Any], shape: Shape, asked: Asked) -> str:
         lines += [f"  {venue}: {said}" for venue, said in meta.get(key, {}).items()]
     if "spot" in meta:
         lines.append(f"  spot is the {meta['spot']}")
+    lines += [f"  {meta[key]}" for key in ("condensed", "history") if key in meta]
     if "times" in meta:
         lines.append(f"  times: {meta['times']}")
     if shape.left_out:

@@ -1,0 +1,198 @@
+"""History as it can be asked: what was recorded here, else what the venue itself remembers.
+
+Samples and settled values are series of different kinds and never stand in one line. A venue is
+asked for a stretch of its history once; what it answers is stored.
+"""
+
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+
+from mmflow_mcp.clock import HOUR_MS, Clock
+from mmflow_mcp.errors import MmflowError
+from mmflow_mcp.rows.history import FundingPast, OpenInterestPast
+from mmflow_mcp.series.store import (
+    MINUTE_MS,
+    WEEK_MS,
+    Batch,
+    Point,
+    SeriesKey,
+    SeriesStore,
+    gaps,
+)
+from mmflow_mcp.venues.capabilities import FundingHistory, OpenInterestHistory
+
+log = logging.getLogger("mmflow_mcp")
+
+FUNDING, OI = "funding", "oi"
+SAMPLED = {FUNDING: "predicted", OI: "sampled"}
+SETTLED = "settled"
+# How long after its time a venue tells a settlement or a sample.
+LATE_MS = 3 * MINUTE_MS
+
+Soon = Callable[..., None]
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a metric's history is asked with, and how an answer becomes a batch of points."""
+
+    capability: type
+    batch: Callable[[Any], Batch]
+
+
+def _funding_batch(past: FundingPast) -> Batch:
+    key = SeriesKey(FUNDING, past.venue, past.coin, SETTLED)
+    points = [Point(r.ts, r.rate, {"periodHours": r.period_hours}) for r in past.rates]
+    longest = max((r.period_hours for r in past.rates), default=8.0)
+    return Batch(key, round(longest * HOUR_MS), points)
+
+
+def _interest_batch(past: OpenInterestPast) -> Batch:
+    key = SeriesKey(OI, past.venue, past.coin, SETTLED)
+    points = [Point(p.ts, p.coins) for p in past.points]
+    return Batch(key, past.cadence_ms, points)
+
+
+SOURCES = {
+    FUNDING: Source(FundingHistory, _funding_batch),
+    OI: Source(OpenInterestHistory, _interest_batch),
+}
+
+
+@dataclass(slots=True)
+class Flight:
+    """A back-fill under way, which several questions may await."""
+
+    done: anyio.Event = field(default_factory=anyio.Event)
+    notes: list[dict[str, Any]] = field(default_factory=list)
+    not_listed: bool = False
+    labels: list[str] = field(default_factory=list)
+    wanted: Span = (0, 0)
+
+
+class Archive:
+    """The history store with what is known of its back-fills.
+
+    `store` is None where history is off. `soon` runs a function in the background.
+    """
+
+    def __init__(
+        self,
+        store: SeriesStore | None,
+        *,
+        clock: Clock,
+        soon: Soon,
+        retention_ms: int = WEEK_MS,
+    ) -> None:
+        self.store = store
+        self.retention_ms = retention_ms
+        self._clock = clock
+        self._soon = soon
+        self._asked: dict[SeriesKey, list[Span]] = {}
+        self._flights: dict[SeriesKey, Flight] = {}
+
+    async def read(self, key: SeriesKey, since_ms: int, until_ms: int) -> list[Point]:
+        """The stored points of a series; nothing where history is off. Raises `StoreError`."""
+        if self.store is None:
+            return []
+        return await self.store.read(key, since_ms, until_ms)
+
+    def lacking(self, key: SeriesKey, points: Sequence[Point], since_ms: int, now_ms: int) -> Span:
+        """The one stretch that holds everything the store has not and nobody has asked for.
+
+        Empty (its ends equal) when nothing is lacking.
+        """
+        holes = [
+            span
+            for span in holes_of(points, since_ms, now_ms)
+            if not any(a <= span[0] and span[1] <= b for a, b in self._asked.get(key, ()))
+        ]
+        if not holes:
+            return (since_ms, since_ms)
+        return (holes[0][0], holes[-1][1])
+
+    def flight(
+        self, key: SeriesKey, span: Span, fetch: Callable[[Flight], Coroutine[Any, Any, Batch | None]]
+    ) -> Flight:
+        """The back-fill of a stretch: the one under way for the series, or a new one."""
+        known = self._flights.get(key)
+        if known is not None:
+            return known
+        flight = self._flights[key] = Flight(wanted=span)
+        self._soon(self._fill, key, flight, fetch)
+        return flight
+
+    async def _fill(
+        self,
+        key: SeriesKey,
+        flight: Flight,
+        fetch: Callable[[Flight], Coroutine[Any, Any, Batch | None]],
+    ) -> None:
+        try:
+            batch = await fetch(flight)
+            if batch is not None and self.store is not None:
+                await self.store.write([batch], backfill=True)
+                if not flight.notes:
+                    self._remember(key, flight.wanted)
+        except MmflowError as error:
+            log.warning("history of %s could not be kept: %s", key.text, error)
+            reason = f"store: {error}"
+            flight.notes.append({"source": "mmflow:history", "status": "error", "reason": reason})
+        finally:
+            self._flights.pop(key, None)
+            flight.done.set()
+
+    def _remember(self, key: SeriesKey, span: Span) -> None:
+        """The newest values may still be coming: what was asked ends a little earlier."""
+        since, until = span
+        until = min(until, self._clock.now_ms() - LATE_MS)
+        spans = sorted([*self._asked.get(key, ()), (since, until)])
+        joined: list[Span] = []
+        for a, b in spans:
+            if joined and a <= joined[-1][1]:
+                joined[-1] = (joined[-1][0], max(joined[-1][1], b))
+            else:
+                joined.append((a, b))
+        self._asked[key] = joined[-8:]
+
+
+def spacing_of(points: Iterable[Point]) -> int:
+    """The usual distance between neighbours, ms: of the newest two; an hour where there is none."""
+    times = [p.t for p in points][-2:]
+    return times[1] - times[0] if len(times) == 2 else HOUR_MS
+
+
+def holes_of(points: Sequence[Point], since_ms: int, now_ms: int) -> list[Span]:
+    """Stretches of since..now in which values should be and are not."""
+    if not points:
+        return [(since_ms, now_ms)] if now_ms > since_ms else []
+    spacing = _period_of(points)
+    found: list[Span] = []
+    if points[0].t - since_ms > spacing:
+        found.append((since_ms, points[0].t))
+    found += [(gap.after, gap.before) for gap in gaps(points, spacing, settled=True)]
+    if now_ms - points[-1].t > spacing + LATE_MS:
+        found.append((points[-1].t, now_ms))
+    return found
+
+
+def _period_of(points: Sequence[Point]) -> int:
+    hours = (points[-1].extra or {}).get("periodHours")
+    return round(hours * HOUR_MS) if hours else spacing_of(points)
+
+
+def share_of(points: Sequence[Point], cadence_ms: int, since_ms: int, until_ms: int) -> float:
+    """How much of a stretch the points speak for, 0..1: each for as long as its own spacing."""
+    if until_ms <= since_ms:
+        return 1.0 if points else 0.0
+    spoken = 0.0
+    for _, _, extra in points:
+        hours = (extra or {}).get("periodHours")
+        spacing = hours * HOUR_MS if hours else cadence_ms
+        spoken += spacing
+    return min(1.0, spoken / (until_ms - since_ms))

@@ -1,0 +1,184 @@
+"""One metric's history on several venues: the store first, then the venues' own memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+import anyio
+
+from mmflow_mcp.core.archive import (
+    SAMPLED,
+    SETTLED,
+    SOURCES,
+    Flight,
+    share_of,
+    spacing_of,
+)
+from mmflow_mcp.core.core import Core
+from mmflow_mcp.core.fanout import PROGRESS, Gathered, gather
+from mmflow_mcp.errors import AllVenuesFailed, MmflowError
+from mmflow_mcp.series.store import Batch, Point, SeriesKey
+from mmflow_mcp.venues.base import Venue
+
+SAMPLE_MS = 600_000
+# Samples that speak for so much of a stretch are its history; else the venue's own are asked for.
+ENOUGH = 0.9
+# A back-fill that outlasts the question may take so much longer in the background.
+BACKGROUND_SECONDS = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A series of one venue, of one kind. `cadence_ms`: its usual spacing."""
+
+    venue: str
+    kind: str
+    cadence_ms: int
+    points: tuple[Point, ...]
+
+
+async def lines_of(
+    core: Core,
+    metric: str,
+    coin: str,
+    venues: Sequence[Venue],
+    span: tuple[int, int],
+    *,
+    kind: str | None = None,
+) -> tuple[list[Line], Gathered]:
+    """The history of a coin on each venue, in their order, and the envelope's side of it.
+
+    `kind`: settled or sampled; left out, what was sampled where that speaks for nine tenths of the
+    span, else whichever speaks for more of it. A venue without a point has no line.
+    """
+    found: list[Line | None] = [None] * len(venues)
+    sides = [Gathered() for _ in venues]
+    progress, done = PROGRESS.get(), 0
+
+    async def one(i: int) -> None:
+        nonlocal done
+        found[i] = await _line(core, metric, coin, venues[i], span, kind, sides[i])
+        done += 1
+        if progress is not None:
+            await progress(done, len(venues), venues[i].id)
+
+    async with anyio.create_task_group() as tasks:
+        for i in range(len(venues)):
+            tasks.start_soon(one, i)
+    whole = Gathered()
+    for side in sides:
+        whole.notes += side.notes
+        whole.sources += side.sources
+        whole.answered += side.answered
+        whole.partial = whole.partial or side.partial
+        for asked, where in side.not_listed.items():
+            whole.not_listed.setdefault(asked, []).extend(where)
+    return [line for line in found if line is not None and line.points], whole
+
+
+async def _line(
+    core: Core,
+    metric: str,
+    coin: str,
+    venue: Venue,
+    span: tuple[int, int],
+    kind: str | None,
+    side: Gathered,
+) -> Line | None:
+    since, until = span
+    sampled: list[Point] = []
+    try:
+        if kind != SETTLED:
+            key = SeriesKey(metric, venue.id, coin, SAMPLED[metric])
+            sampled = await core.archive.read(key, since, until)
+        thin = share_of(sampled, SAMPLE_MS, since, until) < ENOUGH
+        if kind == SETTLED or (kind is None and thin):
+            settled = await _settled(core, metric, coin, venue, span, side)
+        else:
+            settled = []
+    except MmflowError as error:
+        _note(side, "mmflow:history", "error", f"store: {error}")
+        settled = []
+    if not sampled and not settled:
+        return None
+    spacing = spacing_of(settled)
+    of_samples = share_of(sampled, SAMPLE_MS, since, until)
+    if share_of(settled, spacing, since, until) > of_samples:
+        return Line(venue.id, SETTLED, spacing, tuple(settled))
+    side.answered.append(venue.id)
+    side.sources.append("mmflow:history")
+    return Line(venue.id, SAMPLED[metric], SAMPLE_MS, tuple(sampled))
+
+
+async def _settled(
+    core: Core, metric: str, coin: str, venue: Venue, span: tuple[int, int], side: Gathered
+) -> list[Point]:
+    """What the venue itself remembers, from the store or else from the venue."""
+    since, until = span
+    source = SOURCES[metric]
+    key = SeriesKey(metric, venue.id, coin, SETTLED)
+    stored = await core.archive.read(key, since, until)
+    if not isinstance(venue, source.capability):
+        return stored
+    now = min(until, core.clock.now_ms())
+    lacking = core.archive.lacking(key, stored, since, now)
+    closed = venue.closed_on is not None and core.upstream.kind != "replay"
+    if closed or lacking[0] == lacking[1]:
+        if stored:
+            side.answered.append(venue.id)
+            side.sources.append("mmflow:history")
+        return stored
+
+    async def fetch(flight: Flight) -> Batch | None:
+        return await _fetched(core, metric, coin, venue, lacking, flight)
+
+    flight = core.archive.flight(key, lacking, fetch)
+    with anyio.move_on_after(core.deadline):
+        await flight.done.wait()
+    if not flight.done.is_set():
+        reason = "timeout: its history is still being fetched and will be there soon"
+        _note(side, venue.id, "missing", reason)
+    else:
+        side.notes += [note for note in flight.notes if note not in side.notes]
+        side.partial = side.partial or bool(flight.notes)
+        side.sources += flight.labels
+        if flight.not_listed:
+            side.not_listed.setdefault(coin, []).append(venue.id)
+    found = await core.archive.read(key, since, until)
+    if found or flight.done.is_set() and not flight.notes:
+        side.answered.append(venue.id)
+    return found
+
+
+async def _fetched(
+    core: Core, metric: str, coin: str, venue: Venue, span: tuple[int, int], flight: Flight
+) -> Batch | None:
+    """Ask the venue for a stretch of its history; what is short is noted on the flight."""
+    source = SOURCES[metric]
+    patient = replace(core, deadline=core.deadline + BACKGROUND_SECONDS)
+    options = {"since_ms": span[0], "until_ms": span[1]}
+    try:
+        found = await gather(patient, source.capability, [venue], (coin,), options=options)
+    except AllVenuesFailed as error:
+        flight.notes += error.sources
+        return None
+    flight.notes += found.notes
+    flight.labels += found.sources
+    flight.not_listed = coin in found.not_listed
+    for past in found.rows:
+        return source.batch(past)
+    return None
+
+
+def _note(side: Gathered, source: str, status: str, reason: str) -> None:
+    side.notes.append({"source": source, "status": status, "reason": reason})
+    side.partial = True
+
+
+def rate_8h(point: Point) -> float | None:
+    """A funding point as a fraction per 8 hours; None without its period."""
+    hours = (point.extra or {}).get("periodHours")
+    return None if point.v is None or not hours else point.v * 8 / hours
+
+
+def flow_key(metric: str, coin: str) -> SeriesKey:
+    """The series of a flow metric."""
+    return SeriesKey(f"flow:{metric}", "flows", coin, "sampled")

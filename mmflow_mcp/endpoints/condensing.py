@@ -1,0 +1,95 @@
+"""Long series in few points, for a model: bucket means with their extremes, never over a gap."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mmflow_mcp.analytics.downsampling import Pair, buckets
+from mmflow_mcp.endpoints.answer import Table
+from mmflow_mcp.rows import told
+
+# Neighbours further apart than so many cadences have a gap between them.
+GAP = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class BucketPoint:
+    """Neighbouring points in one."""
+
+    t: int = told("the first of them, epoch ms")
+    v: float = told("their mean", digits="coins")
+    lo: float = told("the lowest", digits="coins")
+    hi: float = told("the highest", digits="coins")
+
+
+def one_series(data: Any, budget: int, form: str) -> tuple[Any, str]:  # noqa: ARG001 - one way for both
+    """The answer with each table `points` in bucket means, and the words to say so.
+
+    Several series share the budget; 0 leaves every point.
+    """
+    tables = [one for one in (data, *(getattr(data, "series", None) or ())) if _points(one)]
+    total = sum(len(_points(one)) for one in tables)
+    if not budget or total <= budget:
+        return data, ""
+    share = max(1, budget // len(tables))
+    said = f"bucket means of {total} points; points=0 for all, or a shorter span"
+    if getattr(data, "series", None):
+        return replace(data, series=[_condensed(one, share) for one in data.series]), said
+    return _condensed(data, share), said
+
+
+def _points(one: Any) -> Sequence[Any]:
+    table = getattr(one, "points", None)
+    return table.rows if isinstance(table, Table) else ()
+
+
+def _condensed(one: Any, budget: int) -> Any:
+    rows = _points(one)
+    if not rows:
+        return one
+    pairs: list[Pair] = [(row.t, row.v) for row in rows]
+    found = buckets(pairs, budget, GAP * cadence_of(one, pairs))
+    points = [BucketPoint(round(b.t), b.mean, b.low, b.high) for b in found]
+    return replace(one, points=Table(BucketPoint, points, lambda row: float(row.t)))
+
+
+def cadence_of(one: Any, pairs: Sequence[Pair]) -> float:
+    """The usual distance of points: told, or a minute."""
+    told_ms = getattr(one, "cadence_ms", None)
+    return float(told_ms) if told_ms else 60_000.0
+
+
+def by_venue(data: Any, budget: int, form: str) -> tuple[Any, str]:
+    """Rates by venue on one common grid of at most `budget` rows, each the mean of its cell.
+
+    As columns each venue is named once; 0 leaves every moment.
+    """
+    rows = data.points.rows
+    venues = list(data.kinds)
+    if budget and len(rows) > budget:
+        said = f"means of {len(rows)} points; points=0 for all, or a shorter span"
+        cells = _cells(rows, budget)
+    else:
+        said = ""
+        cells = [(row.ts, {v: [x] for v, x in row.by_venue.items()}) for row in rows]
+    means = [
+        (ts, {v: float(f"{sum(x) / len(x):.6g}") for v, x in found.items()}) for ts, found in cells
+    ]
+    if form == "columns":
+        grid = [[ts, *(found.get(v) for v in venues)] for ts, found in means]
+        points: Any = {"columns": ["ts", *venues], "rows": grid}
+    else:
+        points = [{"ts": ts, "byVenue": found} for ts, found in means]
+    return replace(data, points=points), said
+
+
+def _cells(rows: Sequence[Any], budget: int) -> list[tuple[int, dict[str, list[float]]]]:
+    first, last = rows[0].ts, rows[-1].ts
+    width = max(1, -(-(last - first + 1) // budget))
+    cells: dict[int, dict[str, list[float]]] = {}
+    for row in rows:
+        found = cells.setdefault(first + (row.ts - first) // width * width, {})
+        for venue, value in row.by_venue.items():
+            found.setdefault(venue, []).append(value)
+    return sorted(cells.items())
+

@@ -1,0 +1,413 @@
+"""History: open interest, funding and flow metrics over time, recorded here or by the venues."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from mmflow_mcp.clock import DAY_MS
+from mmflow_mcp.core.archive import FUNDING, OI, SAMPLED, SOURCES
+from mmflow_mcp.core.core import Core
+from mmflow_mcp.core.fanout import Gathered
+from mmflow_mcp.core.history import SAMPLE_MS, Line, flow_key, lines_of
+from mmflow_mcp.endpoints.answer import Answer, Table
+from mmflow_mcp.endpoints.asking import refuse_unknown
+from mmflow_mcp.endpoints.condensing import by_venue, one_series
+from mmflow_mcp.endpoints.declare import endpoint
+from mmflow_mcp.endpoints.params import AskedMoment, Query, Venues, coin_of
+from mmflow_mcp.errors import BadQuestion, MmflowError
+from mmflow_mcp.metrics.flows import FLOW_METRICS
+from mmflow_mcp.rows import maybe, told
+from mmflow_mcp.series.store import Point, gaps
+from mmflow_mcp.venues import having
+from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.capabilities import Funding, OpenInterest
+
+# The specification keys history points by these; every other venue by its id.
+_SHORT = {"hyperliquid": "hl"}
+_NOT_KEPT = "history is switched off here (MMFLOW_STORE=off)"
+MOST_GAPS = 20
+
+
+class SpanQuery(Query):
+    """Which coin, and from when to when."""
+
+    coin: Annotated[str, BeforeValidator(coin_of)] = Field(description="Ticker")
+    sinceMs: AskedMoment = Field(  # noqa: N815 - the specification's name
+        default=None, description="Epoch ms, ISO or -24h. Default: all kept"
+    )
+    untilMs: AskedMoment = Field(  # noqa: N815
+        default=None, description="Likewise. Default: now"
+    )
+
+
+class HistoryQuery(SpanQuery):
+    """Which coin, where, and which kind of series."""
+
+    venues: Venues = Field(default=None, description="Venue ids, or all")
+    kind: Literal["sampled", "settled"] | None = Field(
+        default=None, description="settled: the venue's own past. Left out: the fuller one"
+    )
+
+
+class OiHistoryQuery(HistoryQuery):
+    """Whose open interest."""
+
+
+class FundingHistoryQuery(HistoryQuery):
+    """Whose funding."""
+
+
+class FlowHistoryQuery(SpanQuery):
+    """Which flow metric of which coin."""
+
+    metric: Literal[
+        "flowPressureScore",
+        "coinbasePremiumBps",
+        "kimchiPremiumBps",
+        "etfLatestTotalUsdm",
+        "coinbaseTapeDeltaUsd5m",
+        "hlMicroNetUsd5m",
+        "venueSpreadDispersionBps",
+        "sourcePartial",
+    ] = Field(description="Which metric")
+    interval: Literal["1m"] = Field(default="1m", description="1m")
+
+
+@dataclass(frozen=True, slots=True)
+class ValuePoint:
+    """One value of a series."""
+
+    t: int = told("epoch ms")
+    v: float = told("value; in bucket means lo and hi are its extremes", digits="coins")
+
+
+@dataclass(frozen=True, slots=True)
+class OiSeries:
+    """Open interest of a coin on one venue, oldest first; what is missing is absent."""
+
+    coin: str = told("canonical ticker")
+    venue: str = told("venue id")
+    points: Table[ValuePoint] = told("open interest, coins, one-sided")
+    cadence_ms: int = told("usual distance of points, ms")
+    retention: str = told("how long samples are kept here", brief=False)
+    enabled: bool = told("false: no history is kept here")
+    fetched_at: int = told("when this was read, epoch ms", brief=False)
+    kind: str | None = maybe("sampled here, or settled: the venue's own record", brief=True)
+    gaps: tuple[tuple[int, int], ...] | None = maybe("stretches without points, epoch ms")
+
+
+@dataclass(frozen=True, slots=True)
+class OiHistoryAnswer:
+    """One venue's series, in the specification's shape, or several in `series`."""
+
+    coin: str = told("as asked")
+    venue: str | None = maybe("venue id", brief=True)
+    points: Table[ValuePoint] | None = maybe("open interest, coins, one-sided", brief=True)
+    cadence_ms: int | None = maybe("usual distance of points, ms", brief=True)
+    retention: str | None = maybe("how long samples are kept here")
+    enabled: bool | None = maybe("false: no history is kept here", brief=True)
+    fetched_at: int | None = maybe("when this was read, epoch ms")
+    kind: str | None = maybe("sampled here, or settled: the venue's own record", brief=True)
+    gaps: tuple[tuple[int, int], ...] | None = maybe("stretches without points, epoch ms")
+    series: list[OiSeries] | None = maybe("by venue, where several were asked", brief=True)
+
+
+@dataclass(frozen=True, slots=True)
+class VenuePoint:
+    """One moment, and each venue's value then."""
+
+    ts: int = told("epoch ms")
+    by_venue: dict[str, float] = told("venue -> rate per periodHours; absent = unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class FundingHistoryAnswer:
+    """Funding of a coin over time, venue by venue."""
+
+    coin: str = told("as asked")
+    points: Table[VenuePoint] = told("oldest first; a venue without a value then is absent")
+    cadence_ms: int = told("usual distance of points, ms")
+    retention: str = told("how long samples are kept here", brief=False)
+    enabled: bool = told("false: no history is kept here")
+    kinds: dict[str, str] = told("venue -> predicted (sampled here) or settled (really paid)")
+    period_hours: dict[str, float] = told("venue -> hours that its newest rate is for")
+    fetched_at: int = told("when this was read, epoch ms", brief=False)
+    rescaled: dict[str, list[float]] | None = maybe(
+        "venue -> other periods it had, in hours; those rates are told per periodHours", brief=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FlowPoint:
+    """One minute of a metric, as good as its sources were then."""
+
+    t: int = told("epoch ms")
+    v: float = told("value", digits="coins")
+    partial: bool = told("a source was missing in that minute", brief=False)
+    stale: bool = told("a part was stale in that minute", brief=False)
+    source: str = told("what was read", brief=False)
+    sources: tuple[str, ...] = told("which sources needed attention", brief=False)
+    coverage: dict[str, str] = told("how good each part was", brief=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowHistoryAnswer:
+    """A flow metric of a coin, minute by minute, oldest first."""
+
+    coin: str = told("as asked")
+    metric: str = told("as asked")
+    unit: str = told("what the values are")
+    interval: str = told("1m", brief=False)
+    points: Table[FlowPoint] = told("minutes that were recorded; the others are absent")
+    retention: str = told("how long samples are kept here", brief=False)
+    enabled: bool = told("false: no history is kept here")
+    fetched_at: int = told("when this was read, epoch ms", brief=False)
+
+
+def span_of(core: Core, query: SpanQuery) -> tuple[int, int]:
+    """The span asked for: by default everything that is kept, until now."""
+    now = core.pinned_now or core.clock.now_ms()
+    until = query.untilMs.at(now) if query.untilMs else now
+    since = query.sinceMs.at(now) if query.sinceMs else now - core.archive.retention_ms
+    if until < since:
+        raise BadQuestion("untilMs", "it lies before sinceMs.", fits="a later time")
+    return since, until
+
+
+def _asked(core: Core, metric: str, named: tuple[str, ...] | None, default: tuple[str, ...]) -> list[Venue]:
+    """The venues that may know a metric's past: who has it now, or remembers it."""
+    now = {FUNDING: Funding, OI: OpenInterest}[metric]
+    able = {
+        v.id: v
+        for v in (*having(now), *having(SOURCES[metric].capability))
+        if v.id not in core.venues_off
+    }
+    if core.upstream.kind != "replay":
+        able = {name: v for name, v in able.items() if v.closed_on is None}
+    wanted = named or default
+    if wanted == ("all",):
+        return [able[name] for name in sorted(able)]
+    for name in wanted:
+        if name not in able:
+            raise BadQuestion(
+                "venues", f"{name} has no history of this.", fits=f"{', '.join(sorted(able))}, or all"
+            )
+    return [able[name] for name in wanted]
+
+
+@endpoint(
+    "/perps/oi/history",
+    title="Open interest history",
+    ttl=60,
+    example={"coin": "BTC", "venues": ["binance"], "sinceMs": "-24h"},
+    keeps="bucket means with extremes (lo, hi); 0 = every point",
+    limit=42,
+    budget="points",
+    detail=False,
+    condense=one_series,
+)
+async def get_oi_history(core: Core, query: OiHistoryQuery) -> Answer[OiHistoryAnswer]:
+    """Open interest of a coin over time, on one venue or several.
+
+    How positions built up; for now use get_oi. v in coins, one-sided. Default venue hl, which is
+    known only from when recording began; others are filled from the venue's own record.
+    """
+    span = span_of(core, query)
+    venues = _asked(core, OI, query.venues, ("hyperliquid",))
+    lines, whole = await lines_of(core, OI, query.coin, venues, span, kind=_kind(OI, query.kind))
+    _refuse(whole, query.coin, venues)
+    now = core.clock.now_ms()
+    known = {line.venue: line for line in lines}
+    series = [_oi_series(core, query.coin, v.id, known.get(v.id), now) for v in venues]
+    meta = _meta(core, whole, now, "oi-history")
+    if len(series) > 1:
+        return Answer(OiHistoryAnswer(coin=query.coin, series=series), meta)
+    (one,) = series
+    data = OiHistoryAnswer(
+        coin=one.coin,
+        venue=one.venue,
+        points=one.points,
+        cadence_ms=one.cadence_ms,
+        retention=one.retention,
+        enabled=one.enabled,
+        fetched_at=one.fetched_at,
+        kind=one.kind,
+        gaps=one.gaps,
+    )
+    return Answer(data, meta)
+
+
+def _kind(metric: str, asked: str | None) -> str | None:
+    return SAMPLED[metric] if asked == "sampled" else asked
+
+
+def _refuse(whole: Gathered, coin: str, venues: Sequence[Venue]) -> None:
+    whole.answered += [v for v in whole.not_listed.get(coin, ()) if v not in whole.answered]
+    refuse_unknown(whole, (coin,), list(venues), "coin")
+
+
+def retention_of(core: Core) -> str:
+    """How long samples are kept here, in the specification's words."""
+    return f"~{core.archive.retention_ms / DAY_MS:g}d rolling"
+
+
+def _meta(core: Core, whole: Gathered, now: int, name: str) -> dict[str, Any]:
+    prefix = "" if core.upstream.kind == "live" else f"{core.upstream.kind}:"
+    parts = dict.fromkeys(s.removeprefix(prefix) for s in whole.sources)
+    source = "+".join(parts) or f"mmflow:history:{name}"
+    meta: dict[str, Any] = {
+        "fetchedAt": now,
+        "source": prefix + source,
+        "partial": whole.partial,
+        "sources": whole.notes,
+    }
+    if whole.not_listed:
+        meta["notListed"] = whole.not_listed
+    if core.archive.store is None:
+        meta["history"] = _NOT_KEPT
+    return meta
+
+
+def _oi_series(core: Core, coin: str, venue: str, line: Line | None, now: int) -> OiSeries:
+    points = line.points if line else ()
+    cadence = line.cadence_ms if line else SAMPLE_MS
+    holes = gaps(points, cadence)[-MOST_GAPS:]
+    return OiSeries(
+        coin=coin,
+        venue=venue,
+        points=Table(ValuePoint, [ValuePoint(p.t, p.v) for p in points if p.v is not None], _newest),
+        cadence_ms=cadence,
+        retention=retention_of(core),
+        enabled=core.archive.store is not None,
+        fetched_at=now,
+        kind=line.kind if line else None,
+        gaps=tuple((g.after, g.before) for g in holes) or None,
+    )
+
+
+def _newest(row: ValuePoint | FlowPoint) -> float:
+    return float(row.t)
+
+
+@endpoint(
+    "/perps/funding/history",
+    title="Funding history",
+    ttl=60,
+    example={"coin": "BTC", "sinceMs": "-24h"},
+    keeps="bucket means; 0 = every point",
+    limit=14,
+    budget="points",
+    detail=False,
+    condense=by_venue,
+)
+async def get_funding_history(
+    core: Core, query: FundingHistoryQuery
+) -> Answer[FundingHistoryAnswer]:
+    """Funding rates of a coin over time, venue by venue.
+
+    How the cost of being long moved; for now use get_funding, for what is unusual
+    get_funding_regime. Rates are fractions per the venue's own period (periodHours), + = longs
+    paid; kinds: settled (paid) or predicted (sampled), never mixed.
+    """
+    span = span_of(core, query)
+    venues = _asked(core, FUNDING, query.venues, ("all",))
+    kind = _kind(FUNDING, query.kind)
+    lines, whole = await lines_of(core, FUNDING, query.coin, venues, span, kind=kind)
+    _refuse(whole, query.coin, venues)
+    now = core.clock.now_ms()
+    data = FundingHistoryAnswer(
+        coin=query.coin,
+        points=Table(VenuePoint, _joined(lines), lambda row: float(row.ts)),
+        cadence_ms=min((line.cadence_ms for line in lines), default=SAMPLE_MS),
+        retention=retention_of(core),
+        enabled=core.archive.store is not None,
+        kinds={short(line.venue): line.kind for line in lines},
+        period_hours={short(line.venue): _hours(line.points[-1]) for line in lines},
+        fetched_at=now,
+        rescaled={short(v.venue): other for v in lines if (other := _other_periods(v))} or None,
+    )
+    return Answer(data, _meta(core, whole, now, "funding-history"))
+
+
+def short(venue: str) -> str:
+    """A venue as history points are keyed: hl, binance, ..."""
+    return _SHORT.get(venue, venue)
+
+
+def _hours(point: Point) -> float:
+    return float((point.extra or {}).get("periodHours", 0.0))
+
+
+def _other_periods(line: Line) -> list[float]:
+    return sorted({h for p in line.points if (h := _hours(p))} - {_hours(line.points[-1])})
+
+
+def _joined(lines: Sequence[Line]) -> list[VenuePoint]:
+    """Moments of all venues; a rate of another period is told per the newest one."""
+    rows: dict[int, dict[str, float]] = {}
+    for line in lines:
+        newest = _hours(line.points[-1])
+        for point in line.points:
+            hours = _hours(point)
+            if point.v is not None and hours:
+                rate = point.v if hours == newest else point.v * newest / hours
+                rows.setdefault(point.t, {})[short(line.venue)] = rate
+    return [VenuePoint(t, rows[t]) for t in sorted(rows)]
+
+
+@endpoint(
+    "/flows/history",
+    title="Flow history",
+    ttl=30,
+    example={"coin": "BTC", "metric": "flowPressureScore", "sinceMs": "-24h"},
+    keeps="bucket means with extremes (lo, hi); 0 = every point",
+    limit=42,
+    budget="points",
+    detail=False,
+    condense=one_series,
+)
+async def get_flow_history(core: Core, query: FlowHistoryQuery) -> Answer[FlowHistoryAnswer]:
+    """A flow metric of a coin over time, minute by minute.
+
+    How pressure or a premium moved; for now use get_flow_summary. Known only from when recording
+    began (BTC, ETH, SOL); unit tells what v is.
+    """
+    since, until = span_of(core, query)
+    whole = Gathered()
+    points: list[Point] = []
+    try:
+        points = await core.archive.read(flow_key(query.metric, query.coin), since, until)
+    except MmflowError as error:
+        reason = f"store: {error}"
+        whole.notes.append({"source": "mmflow:history", "status": "error", "reason": reason})
+        whole.partial = True
+    now = core.clock.now_ms()
+    data = FlowHistoryAnswer(
+        coin=query.coin,
+        metric=query.metric,
+        unit=FLOW_METRICS[query.metric],
+        interval=query.interval,
+        points=Table(FlowPoint, [_flow_point(p) for p in points if p.v is not None], _newest),
+        retention=retention_of(core).removeprefix("~"),
+        enabled=core.archive.store is not None,
+        fetched_at=now,
+    )
+    meta = _meta(core, whole, now, "flows")
+    meta["source"] = meta["source"].replace("mmflow:history:flows", "flows:history")
+    return Answer(data, meta)
+
+
+def _flow_point(point: Point) -> FlowPoint:
+    was = point.extra or {}
+    return FlowPoint(
+        t=point.t,
+        v=float(point.v or 0.0),
+        partial=bool(was.get("partial")),
+        stale=bool(was.get("stale")),
+        source=str(was.get("source", "flows:summary")),
+        sources=tuple(was.get("sources", ())),
+        coverage=dict(was.get("coverage", {})),
+    )
+

@@ -1,0 +1,1 @@
+"""What is sampled into the history store, how often, and by whom. One file per family."""
