@@ -39,6 +39,8 @@ def test_paths_and_tools_are_the_contracts() -> None:
         "get_valuation": "/onchain/valuation",
         "get_venue_spreads": "/flows/venue-spreads",
         "get_kimchi": "/flows/kimchi",
+        "get_points": "/points",
+        "get_candles": "/markets/candles",
     } == {e.name: e.path for e in endpoints().values()}
 
 

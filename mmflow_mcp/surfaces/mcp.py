@@ -39,6 +39,8 @@ Perpetuals: get_oi (open interest, USD and coins), get_funding (rates; compare v
 get_positioning (long and short shares), get_liquidations.
 Options (BTC, ETH, SOL, XRP): get_gex (walls, flip), get_skew (volatility), get_option_chain.
 Spot: get_spot (tickers), get_venue_spreads (against the median), get_kimchi (Korean premium).
+get_candles: price history of a coin on one venue. get_points: totals over venues, market profile,
+order-book blocks.
 Bitcoin and ether: get_etf_flows, get_treasuries, get_valuation (on-chain).
 get_markets tells which venues can be asked and what they list.
 Coins are tickers (BTC); venues are ids (binance, okx, hl) or all; each tool has its own default.
