@@ -42,6 +42,8 @@ def test_paths_and_tools_are_the_contracts() -> None:
         "get_etf_proxy": "/flows/etf",
         "get_flow_signals": "/flows/signals",
         "get_flow_summary": "/flows/summary",
+        "get_points": "/points",
+        "get_candles": "/markets/candles",
     } == {e.name: e.path for e in endpoints().values()}
 
 

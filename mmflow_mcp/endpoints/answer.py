@@ -17,11 +17,15 @@ Data = TypeVar("Data")
 
 @dataclass(frozen=True, slots=True)
 class Table(Generic[Row]):
-    """Alike rows. `matters` ranks them when a budget must leave some out (greater stays)."""
+    """Alike rows. `matters` ranks them when a budget must leave some out (greater stays).
+
+    Of a `sparse` table the columns that may be unknown and are so in every row are left out.
+    """
 
     row: type[Row]
     rows: Sequence[Row]
     matters: Callable[[Row], float]
+    sparse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +133,19 @@ def _write_table(table: Table[Any], shape: Shape, *, budgeted: bool) -> Any:
     write = _writer(kind, full=shape.full)
     values = [write(row) for row in rows]
     names = _names(kind, full=shape.full)
-    if shape.form == "columns":
-        return {"columns": list(names), "rows": values}
     optional = _optional(kind, full=shape.full)
+    if shape.form == "columns":
+        if not table.sparse:
+            return {"columns": list(names), "rows": values}
+        shown = [
+            i
+            for i, may_go in enumerate(optional)
+            if not may_go or any(row[i] is not None for row in values)
+        ]
+        return {
+            "columns": [names[i] for i in shown],
+            "rows": [[row[i] for i in shown] for row in values],
+        }
     return [
         {
             name: value
@@ -164,9 +178,9 @@ def _optional(row: Any, *, full: bool) -> tuple[bool, ...]:
     return tuple(f.default is None for f in columns(row, brief=not full))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, first: int | None) -> Any:
     if isinstance(value, tuple):
-        return list(value)
+        return list(value[:first])
     return value
 
 
@@ -209,14 +223,15 @@ def _writer(row: Any, *, full: bool) -> Callable[[Any], list[Any]]:
     picked = columns(row, brief=not full)
     read = getter(row, brief=not full)
     shorten = tuple(_digits(f) for f in picked)
+    firsts = tuple(None if full else f.metadata.get("first") for f in picked)
     if len(picked) < 2:
         msg = f"{row.__name__} needs two columns or more"
         raise TypeError(msg)
 
     def write(r: Any) -> list[Any]:
         return [
-            short(value) if type(value) is float else _plain(value)
-            for short, value in zip(shorten, read(r), strict=True)
+            short(value) if type(value) is float else _plain(value, first)
+            for short, value, first in zip(shorten, read(r), firsts, strict=True)
         ]
 
     return write

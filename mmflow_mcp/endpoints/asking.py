@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mmflow_mcp.core.core import Core
@@ -9,6 +10,53 @@ from mmflow_mcp.core.fanout import Gathered, gather
 from mmflow_mcp.errors import BadQuestion, VenueClosed
 from mmflow_mcp.venues import having
 from mmflow_mcp.venues.base import Venue
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The venues that a question is put to.
+
+    `venues`: those that can be asked, by id. `closed`: those among the ones named that have closed,
+    so the answer is less than was asked. `notes`: what `meta.sources` says of them.
+    """
+
+    venues: list[Venue]
+    closed: tuple[str, ...] = ()
+    notes: tuple[dict[str, Any], ...] = ()
+
+
+def choose_venues(
+    core: Core,
+    capability: type,
+    venues: tuple[str, ...] | None,
+    *,
+    default: tuple[str, ...] = (),
+    argument: str = "venues",
+    many: bool = True,
+) -> Chosen:
+    """The venues that a question names (None: the default ones), if they have a capability.
+
+    Raises `BadQuestion` for one without it, and `VenueClosed` when only closed ones were named.
+    `argument` is the parameter that an error names; it takes `all` where it is for `many`.
+    """
+    everyone = venues == ("all",)
+    able = {v.id: v for v in having(capability) if v.id not in core.venues_off}
+    named = list(able) if everyone else list(venues or default)
+    or_all = ", or all" if many else ""
+    if everyone and not able:
+        raise BadQuestion(argument, "no venue here can answer this.")
+    for name in named:
+        if name not in able:
+            off = " is switched off here." if name in core.venues_off else " cannot answer this."
+            fits = f"{', '.join(able)}{or_all}" if able else "nothing: every venue is off"
+            raise BadQuestion(argument, f"{name}{off}", fits=fits)
+    # Only recordings hold what a closed venue said: live and simulated markets have none.
+    closed = [] if core.upstream.kind == "replay" else [n for n in named if able[n].closed_on]
+    open_ones = [able[name] for name in sorted(named) if name not in closed]
+    notes = [_closed_note(able[name]) for name in closed]
+    if closed and not open_ones:
+        raise VenueClosed(notes[0]["reason"] + f". Fits: {', '.join(_live(able))}{or_all}.")
+    return Chosen(open_ones, () if everyone else tuple(closed), tuple(notes))
 
 
 async def ask_venues(
@@ -28,30 +76,32 @@ async def ask_venues(
     a default and not the caller's), for a coin that none of the venues lists; `VenueClosed` when
     only closed venues were named.
     """
-    everyone = venues == ("all",)
-    able = {v.id: v for v in having(capability) if v.id not in core.venues_off}
-    named = list(able) if everyone else list(venues or default)
-    for name in named:
-        if name not in able:
-            off = " is switched off here." if name in core.venues_off else " cannot answer this."
-            fits = f"{', '.join(able)}, or all" if able else "nothing: every venue is off"
-            raise BadQuestion("venues", f"{name}{off}", fits=fits)
-    # Only recordings hold what a closed venue said: live and simulated markets have none.
-    closed = [] if core.upstream.kind == "replay" else [n for n in named if able[n].closed_on]
-    open_ones = [able[name] for name in sorted(named) if name not in closed]
-    notes = [_closed_note(able[name]) for name in closed]
-    if not open_ones:
-        raise VenueClosed(notes[0]["reason"] + f". Fits: {', '.join(_live(able))}, or all.")
+    chosen = choose_venues(core, capability, venues, default=default)
     found = await gather(
-        core, capability, open_ones, coins, notes=notes, options=options, whole=whole
+        core, capability, chosen.venues, coins, notes=chosen.notes, options=options, whole=whole
     )
-    if closed and not everyone:
-        found.partial = True
+    judge(core, found, chosen, coins if strict else None)
+    return found
+
+
+def judge(
+    core: Core,
+    found: Gathered,
+    chosen: Chosen,
+    coins: tuple[str, ...] | None,
+    *,
+    argument: str = "coins",
+    elsewhere: str = " or venues=all to look everywhere",
+) -> None:
+    """Hold what was gathered against what was asked.
+
+    Raises `BadQuestion` for a coin that none of the venues lists.
+    """
+    found.partial = found.partial or bool(chosen.closed)
     # Recordings may be excerpts: what one lacks does not take the other coins' answer along.
     excerpt = core.upstream.kind == "replay" and bool(found.rows)
-    if strict and not excerpt:
-        refuse_unknown(found, coins, open_ones)
-    return found
+    if not excerpt:
+        refuse_unknown(found, coins, chosen.venues, argument, elsewhere)
 
 
 def _live(able: dict[str, Venue]) -> list[str]:
@@ -64,7 +114,11 @@ def _closed_note(venue: Venue) -> dict[str, Any]:
 
 
 def refuse_unknown(
-    found: Gathered, coins: tuple[str, ...] | None, venues: list[Venue], argument: str = "coins"
+    found: Gathered,
+    coins: tuple[str, ...] | None,
+    venues: list[Venue],
+    argument: str = "coins",
+    elsewhere: str = " or venues=all to look everywhere",
 ) -> None:
     """A coin is unknown only when every venue asked has answered and none lists it."""
     if len(found.answered) < len(venues):
@@ -73,7 +127,7 @@ def refuse_unknown(
         if len(found.not_listed.get(coin, ())) == len(venues):
             near = difflib.get_close_matches(coin, sorted(found.universe), n=3, cutoff=0.6)
             where = ", ".join(v.id for v in venues)
-            other = "" if len(venues) > 1 else " or venues=all to look everywhere"
+            other = "" if len(venues) > 1 else elsewhere
             raise BadQuestion(
                 argument,
                 f"{coin!r} is listed by none of the venues asked ({where}).",

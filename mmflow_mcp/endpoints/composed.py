@@ -24,9 +24,13 @@ def composed_meta(
 
 def named(core: Core, name: str, sources: Iterable[str]) -> str:
     """How `meta.source` names a composed answer."""
-    prefix = "" if core.upstream.kind == "live" else f"{core.upstream.kind}:"
     who = "+".join(dict.fromkeys(sources))
-    return f"{prefix}flows:{name}" + (f":{who}" if who else "")
+    return prefixed(core, f"flows:{name}" + (f":{who}" if who else ""))
+
+
+def prefixed(core: Core, source: str) -> str:
+    """A source's name as `meta.source` tells it: what is not the live market says so."""
+    return source if core.upstream.kind == "live" else f"{core.upstream.kind}:{source}"
 
 
 def refuse_nothing(core: Core, name: str, asked: Sequence[str], whole: Gathered) -> None:

@@ -5,11 +5,16 @@ of their names, or `all`.
 """
 
 import difflib
+import math
+import re
 import unicodedata
-from typing import Annotated, Any
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
+from mmflow_mcp.clock import DAY_MS, HOUR_MS
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.venues import by_name, fold, listed
 from mmflow_mcp.venues.base import Venue
@@ -61,22 +66,22 @@ def _shown(text: str) -> str:
     return repr(clean if len(clean) <= MAX_NAME else clean[:MAX_NAME] + "…")
 
 
-def coins_of(value: Any) -> tuple[str, ...] | None:
+def coins_of(value: Any, argument: str = "coins") -> tuple[str, ...] | None:
     """Canonical tickers in the order given, each once; None when nothing was given."""
     parts = _as_list(value)
     if parts is None:
         return None
     if not isinstance(parts, list) or not all(isinstance(p, str) for p in parts):
         raise BadQuestion(
-            "coins", "a list of tickers was expected.", fits='["BTC","ETH"] or "BTC,ETH"'
+            argument, "a list of tickers was expected.", fits='["BTC","ETH"] or "BTC,ETH"'
         )
     if len(parts) > MAX_COINS:
         raise BadQuestion(
-            "coins",
+            argument,
             f"{len(parts)} coins are too many for one question.",
             fits=f"up to {MAX_COINS} coins, or none for the whole universe",
         )
-    return tuple(dict.fromkeys(_one_coin(part, "coins") for part in parts))
+    return tuple(dict.fromkeys(_one_coin(part, argument) for part in parts))
 
 
 def few_coins_of(value: Any) -> tuple[str, ...] | None:
@@ -103,8 +108,11 @@ def venue_ids() -> str:
     return ", ".join(venue.id for venue in listed())
 
 
-def venue_of(name: str, argument: str = "venues") -> Venue:
-    """The venue of that name or alias. Raises `BadQuestion` with the nearest names."""
+def venue_of(name: str, argument: str = "venues", *, many: bool | None = None) -> Venue:
+    """The venue of that name or alias. Raises `BadQuestion` with the nearest names.
+
+    `many`: whether the argument takes `all` (left out: only `venues` does).
+    """
     names = by_name()
     found = names.get(fold(name))
     if found is None and fold(name).endswith(("futures", "swap", "spot", "delivery")):
@@ -118,30 +126,27 @@ def venue_of(name: str, argument: str = "venues") -> Venue:
             argument,
             f"{_shown(name)} is no venue.",
             nearest=list(dict.fromkeys(names[n].id for n in near)),
-            fits=venue_ids() + (", or all" if argument == "venues" else ""),
+            fits=venue_ids()
+            + (", or all" if many or (many is None and argument == "venues") else ""),
         )
     return found
 
 
-def venues_of(value: Any) -> tuple[str, ...] | None:
+def venues_of(value: Any, argument: str = "venues") -> tuple[str, ...] | None:
     """Venue ids in the order given, each once; ("all",) for every venue; None for the default."""
     parts = _as_list(value)
     if parts is None:
         return None
     if not isinstance(parts, list) or not all(isinstance(p, str) for p in parts):
-        raise BadQuestion("venues", "a list of venues was expected.", fits='["binance"] or "all"')
-    named = [part for part in parts if part.lower() != "all"]
-    if len(named) < len(parts):
-        for part in named:
-            venue_of(part)
-        return ("all",)
+        raise BadQuestion(argument, "a list of venues was expected.", fits='["binance"] or "all"')
     if any(not part for part in parts):
         raise BadQuestion(
-            "venues",
+            argument,
             "an empty name is no venue.",
             fits=f"{venue_ids()}, or all",
         )
-    return tuple(dict.fromkeys(venue_of(part).id for part in parts))
+    found = [venue_of(part, argument, many=True).id for part in parts if part.lower() != "all"]
+    return tuple(dict.fromkeys(found)) if len(found) == len(parts) else ("all",)
 
 
 Coins = Annotated[
@@ -166,3 +171,95 @@ def coins_field(description: str) -> Any:
 def venues_field(description: str) -> Any:
     """A `venues` parameter with its words."""
     return Field(default=None, description=description)
+
+
+MINUTE_MS = 60_000
+INTERVAL_MS = {
+    "1m": MINUTE_MS,
+    "5m": 5 * MINUTE_MS,
+    "15m": 15 * MINUTE_MS,
+    "30m": 30 * MINUTE_MS,
+    "1h": HOUR_MS,
+    "4h": 4 * HOUR_MS,
+    "1d": DAY_MS,
+}
+# Other spellings. 1M is a month elsewhere, and so never a minute here.
+_SAME_INTERVAL = {"60m": "1h", "240m": "4h", "24h": "1d", "1D": "1d", "1H": "1h", "4H": "4h"}
+
+
+def interval_of(value: Any) -> str:
+    """The length of a candle, 1m to 1d."""
+    text = str(value).strip()
+    text = _SAME_INTERVAL.get(text, text)
+    if text not in INTERVAL_MS:
+        raise BadQuestion(
+            "interval", f"{_shown(text)} is no interval here.", fits=", ".join(INTERVAL_MS)
+        )
+    return text
+
+
+Interval = Annotated[
+    Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d"], BeforeValidator(interval_of)
+]
+
+_UNIT_MS = {"s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
+_AGO = re.compile(r"-(\d{1,9})([smhdw])", re.ASCII)
+_MOMENT_FITS = "epoch milliseconds, 2026-08-22T15:33:00Z, -24h (m, h, d, w) or now"
+# No market is older than 1973: such a number counts seconds, or is a date like 20260822.
+_NO_MS_FROM, _NO_MS_UNTIL = 1e7, 1e11
+_LAST_MS = 253_402_300_800_000
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time as it was asked for: absolute, or before the moment of the question."""
+
+    ms: int
+    is_ago: bool = False
+
+    def at(self, now_ms: int) -> int:
+        """Epoch milliseconds UTC, never before 1970."""
+        return max(now_ms - self.ms, 0) if self.is_ago else self.ms
+
+
+def moment_of(value: Any, argument: str) -> Moment | None:
+    """A moment from epoch milliseconds, ISO text (UTC where it tells no zone), `-24h` or `now`."""
+    if value is None or value == "" or isinstance(value, Moment):
+        return value or None
+    found = _moment_of_text(value.strip()) if isinstance(value, str) else _moment_of_number(value)
+    if found is None or not 0 <= found.ms < _LAST_MS:
+        raise BadQuestion(argument, f"{_shown(str(value))} is no time.", fits=_MOMENT_FITS)
+    if not found.is_ago and _NO_MS_FROM <= found.ms < _NO_MS_UNTIL:
+        raise BadQuestion(
+            argument, f"{_shown(str(value))} is not in milliseconds.", fits=_MOMENT_FITS
+        )
+    return found
+
+
+def _moment_of_text(text: str) -> Moment | None:
+    if text.lower() == "now":
+        return Moment(0, is_ago=True)
+    ago = _AGO.fullmatch(text.lower())
+    if ago:
+        return Moment(int(ago[1]) * _UNIT_MS[ago[2]], is_ago=True)
+    if re.fullmatch(r"[+-]?\d+(\.0*)?", text, re.ASCII):
+        return _moment_of_number(float(text)) if len(text) <= MAX_NAME else None
+    try:
+        at = datetime.fromisoformat(text)
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return Moment(math.floor(at.timestamp() * 1000))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _moment_of_number(value: Any) -> Moment | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return Moment(int(value)) if math.isfinite(value) and value == int(value) else None
+
+
+def _asked_moment(value: Any, info: ValidationInfo) -> Moment | None:
+    return moment_of(value, info.field_name or "time")
+
+
+AskedMoment = Annotated[Moment | None, BeforeValidator(_asked_moment, json_schema_input_type=str)]

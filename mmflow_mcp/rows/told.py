@@ -26,10 +26,16 @@ def told(
     )
 
 
-def maybe(description: str, *, brief: bool = False, digits: str = "number") -> Any:
-    """A field that may be unknown: None unless it was read, and then left out of objects."""
+def maybe(
+    description: str, *, brief: bool = False, digits: str = "number", first: int | None = None
+) -> Any:
+    """A field that may be unknown: None unless it was read, and then left out of objects.
+
+    Of a list a tool shows the `first` items by default, where that is given.
+    """
     return field(
-        default=None, metadata={"description": description, "brief": brief, "digits": digits}
+        default=None,
+        metadata={"description": description, "brief": brief, "digits": digits, "first": first},
     )
 
 

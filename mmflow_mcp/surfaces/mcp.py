@@ -40,7 +40,9 @@ get_positioning (long and short shares), get_liquidations.
 Options (BTC, ETH, SOL, XRP): get_gex (walls, flip), get_skew (volatility), get_option_chain.
 Flows: get_flow_summary first (who buys and sells, one score), get_flow_signals (alerts); parts:
 get_etf_proxy (Coinbase), get_kimchi (Korean premium), get_venue_spreads (against the median).
-Spot: get_spot (tickers). Bitcoin and ether: get_etf_flows, get_treasuries, get_valuation.
+Prices: get_spot (tickers), get_candles (one coin's bars on one venue), get_points (totals over
+venues, market profile, order-book blocks).
+Bitcoin and ether: get_etf_flows, get_treasuries, get_valuation.
 get_markets tells which venues can be asked and what they list.
 Coins are tickers (BTC); venues are ids (binance, okx, hl) or all; each tool has its own default.
 Positive funding: longs pay shorts. Open interest is one-sided. gex: calls +, puts - (assumed).

@@ -78,7 +78,8 @@ def explained(e: Endpoint, error: ValidationError) -> BadQuestion:
     """The first thing wrong with the arguments, in our own words."""
     fault = error.errors(include_url=False)[0]
     name = ".".join(str(part) for part in fault["loc"]) or "arguments"
-    known = [*e.query.model_fields]
+    fields = {field.alias or own: field for own, field in e.query.model_fields.items()}
+    known = [*fields]
     if e.budget in TOOL_BUDGETS:
         known.append(e.budget)
     if e.detail:
@@ -87,16 +88,21 @@ def explained(e: Endpoint, error: ValidationError) -> BadQuestion:
         near = difflib.get_close_matches(name, known, n=1)
         return BadQuestion(name[:40], "unknown argument.", nearest=near, fits=", ".join(known))
     if fault["type"] == "missing":
-        said = e.query.model_fields[name].description or ""
-        return BadQuestion(name, "is required.", fits=said)
+        said = _spec(e, name).get("enum") or [fields[name].description or ""]
+        return BadQuestion(name, "is required.", fits=", ".join(map(str, said)))
     given = repr(fault["input"])[:40]
-    spec = e.query.model_json_schema()["properties"].get(name, {})
+    spec = _spec(e, name)
     kind = spec.get("type", "value")
     if "minimum" in spec and "maximum" in spec:
         fits = f"{kind} from {spec['minimum']} to {spec['maximum']}"
     else:
         fits = str(spec.get("description", kind))
     return BadQuestion(name, f"{given} does not fit.", fits=fits)
+
+
+def _spec(e: Endpoint, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = e.query.model_json_schema()["properties"].get(name, {})
+    return found
 
 
 async def answer(core: Core, asked: Asked) -> Answer[Any]:
