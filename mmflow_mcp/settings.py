@@ -73,28 +73,16 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        if not 0.05 <= self.deadline <= 120:
-            raise BadQuestion(
-                "MMFLOW_DEADLINE", f"{self.deadline:g} is out of range.", fits="0.05 to 120 seconds"
-            )
-        if not 1 <= self.cache_mb <= 4096:
-            raise BadQuestion(
-                "MMFLOW_CACHE_MB", f"{self.cache_mb} is out of range.", fits="1 to 4096"
-            )
-        if self.tool_rows not in ("columns", "objects"):
-            raise BadQuestion(
-                "MMFLOW_TOOL_ROWS", f"{self.tool_rows!r} is no form.", fits="columns or objects"
-            )
-        if self.record not in ("", "off", "light", "full"):
-            raise BadQuestion(
-                "MMFLOW_RECORD", f"{self.record!r} is no level.", fits="off, light or full"
-            )
-        if not 0.05 <= self.retention_days <= 3660:
-            raise BadQuestion(
-                "MMFLOW_RETENTION_DAYS",
-                f"{self.retention_days:g} is out of range.",
-                fits="0.05 to 3660 days",
-            )
+        for name, low, high, unit in _RANGES:
+            value = getattr(self, name)
+            if not low <= value <= high:
+                fits = f"{low:g} to {high:g}{unit}"
+                raise BadQuestion(_variable(name), f"{value:g} is out of range.", fits=fits)
+        for name, values, what in _WORDS:
+            value = getattr(self, name)
+            if value not in values:
+                fits = " or ".join(word for word in values if word)
+                raise BadQuestion(_variable(name), f"{value!r} is no {what}.", fits=fits)
         object.__setattr__(self, "log", self.log.upper())
         if self.log not in LOG_LEVELS:
             raise BadQuestion(
@@ -119,6 +107,22 @@ class Settings:
     def now_ms(self) -> int | None:
         """The pinned moment in epoch milliseconds, or None."""
         return moment_of(self.now) if self.now else None
+
+
+# Numbers: from, to, unit. Words: which, and what they are.
+_RANGES = (
+    ("deadline", 0.05, 120, " seconds"),
+    ("cache_mb", 1, 4096, ""),
+    ("retention_days", 0.05, 3660, " days"),
+)
+_WORDS = (
+    ("tool_rows", ("columns", "objects"), "form"),
+    ("record", ("", "off", "light", "full"), "level"),
+)
+
+
+def _variable(name: str) -> str:
+    return next(str(f.metadata["variable"]) for f in fields(Settings) if f.name == name)
 
 
 def _is_source(text: str) -> bool:

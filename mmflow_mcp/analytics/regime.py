@@ -99,9 +99,7 @@ def value_at(points: Sequence[tuple[int, float]], at_ms: int, cadence_ms: int) -
     return None
 
 
-def change_pct(
-    points: Sequence[tuple[int, float]], ago_ms: int, cadence_ms: int
-) -> float | None:
+def change_pct(points: Sequence[tuple[int, float]], ago_ms: int, cadence_ms: int) -> float | None:
     """The newest value against the one some time ago, percent; None where that is not known."""
     if not points:
         return None

@@ -34,6 +34,7 @@ SETTLED = "settled"
 LATE_MS = 3 * MINUTE_MS
 
 Soon = Callable[..., None]
+Fetch = Callable[["Flight"], Coroutine[Any, Any, Batch | None]]
 Span = tuple[int, int]
 
 
@@ -117,7 +118,10 @@ class Archive:
         return (holes[0][0], holes[-1][1])
 
     def flight(
-        self, key: SeriesKey, span: Span, fetch: Callable[[Flight], Coroutine[Any, Any, Batch | None]]
+        self,
+        key: SeriesKey,
+        span: Span,
+        fetch: Callable[[Flight], Coroutine[Any, Any, Batch | None]],
     ) -> Flight:
         """The back-fill of a stretch: the one under way for the series, or a new one."""
         known = self._flights.get(key)
@@ -127,12 +131,7 @@ class Archive:
         self._soon(self._fill, key, flight, fetch)
         return flight
 
-    async def _fill(
-        self,
-        key: SeriesKey,
-        flight: Flight,
-        fetch: Callable[[Flight], Coroutine[Any, Any, Batch | None]],
-    ) -> None:
+    async def _fill(self, key: SeriesKey, flight: Flight, fetch: Fetch) -> None:
         try:
             batch = await fetch(flight)
             if batch is not None and self.store is not None:

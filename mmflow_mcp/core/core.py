@@ -13,9 +13,10 @@ from mmflow_mcp.upstream.client import Upstream
 class Core:
     """The parts behind every answer.
 
-    `archive`: history, recorded and back-filled. `deadline`: seconds a question may take. `pinned_now`: the moment that option times and ages
-    are computed against (`--now`), else each wire's own reading time. `venues_off`: ids that this
-    installation does not ask. `signals`: which flow signals held at the last look.
+    `archive`: history, recorded and back-filled. `deadline`: seconds a question may take.
+    `pinned_now`: the moment that option times and ages are computed against (`--now`), else each
+    wire's own reading time. `venues_off`: ids that this installation does not ask. `signals`:
+    which flow signals held at the last look.
     """
 
     upstream: Upstream

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
 import anyio
 
 from mmflow_mcp.core.archive import (
@@ -143,7 +144,7 @@ async def _settled(
         if flight.not_listed:
             side.not_listed.setdefault(coin, []).append(venue.id)
     found = await core.archive.read(key, since, until)
-    if found or flight.done.is_set() and not flight.notes:
+    if found or (flight.done.is_set() and not flight.notes):
         side.answered.append(venue.id)
     return found
 

@@ -48,12 +48,12 @@ def _condensed(one: Any, budget: int) -> Any:
     if not rows:
         return one
     pairs: list[Pair] = [(row.t, row.v) for row in rows]
-    found = buckets(pairs, budget, GAP * cadence_of(one, pairs))
+    found = buckets(pairs, budget, GAP * cadence_of(one))
     points = [BucketPoint(round(b.t), b.mean, b.low, b.high) for b in found]
     return replace(one, points=Table(BucketPoint, points, lambda row: float(row.t)))
 
 
-def cadence_of(one: Any, pairs: Sequence[Pair]) -> float:
+def cadence_of(one: Any) -> float:
     """The usual distance of points: told, or a minute."""
     told_ms = getattr(one, "cadence_ms", None)
     return float(told_ms) if told_ms else 60_000.0
@@ -92,4 +92,3 @@ def _cells(rows: Sequence[Any], budget: int) -> list[tuple[int, dict[str, list[f
         for venue, value in row.by_venue.items():
             found.setdefault(venue, []).append(value)
     return sorted(cells.items())
-

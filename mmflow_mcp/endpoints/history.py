@@ -176,7 +176,7 @@ def span_of(core: Core, query: SpanQuery) -> tuple[int, int]:
     return since, until
 
 
-def _asked(core: Core, metric: str, named: tuple[str, ...] | None, default: tuple[str, ...]) -> list[Venue]:
+def _asked(core: Core, metric: str, named: tuple[str, ...]) -> list[Venue]:
     """The venues that may know a metric's past: who has it now, or remembers it."""
     now = {FUNDING: Funding, OI: OpenInterest}[metric]
     able = {
@@ -192,7 +192,9 @@ def _asked(core: Core, metric: str, named: tuple[str, ...] | None, default: tupl
     for name in wanted:
         if name not in able:
             raise BadQuestion(
-                "venues", f"{name} has no history of this.", fits=f"{', '.join(sorted(able))}, or all"
+                "venues",
+                f"{name} has no history of this.",
+                fits=f"{', '.join(sorted(able))}, or all",
             )
     return [able[name] for name in wanted]
 
@@ -215,7 +217,7 @@ async def get_oi_history(core: Core, query: OiHistoryQuery) -> Answer[OiHistoryA
     known only from when recording began; others are filled from the venue's own record.
     """
     span = span_of(core, query)
-    venues = _asked(core, OI, query.venues, ("hyperliquid",))
+    venues = _asked(core, OI, query.venues or ("hyperliquid",))
     lines, whole = await lines_of(core, OI, query.coin, venues, span, kind=_kind(OI, query.kind))
     _refuse(whole, query.coin, venues)
     now = core.clock.now_ms()
@@ -277,7 +279,9 @@ def _oi_series(core: Core, coin: str, venue: str, line: Line | None, now: int) -
     return OiSeries(
         coin=coin,
         venue=venue,
-        points=Table(ValuePoint, [ValuePoint(p.t, p.v) for p in points if p.v is not None], _newest),
+        points=Table(
+            ValuePoint, [ValuePoint(p.t, p.v) for p in points if p.v is not None], _newest
+        ),
         cadence_ms=cadence,
         retention=retention_of(core),
         enabled=core.archive.store is not None,
@@ -285,6 +289,10 @@ def _oi_series(core: Core, coin: str, venue: str, line: Line | None, now: int) -
         kind=line.kind if line else None,
         gaps=tuple((g.after, g.before) for g in holes) or None,
     )
+
+
+def _values(points: Sequence[Point]) -> list[ValuePoint]:
+    return [ValuePoint(p.t, p.v) for p in points if p.v is not None]
 
 
 def _newest(row: ValuePoint | FlowPoint) -> float:
@@ -312,7 +320,7 @@ async def get_funding_history(
     paid; kinds: settled (paid) or predicted (sampled), never mixed.
     """
     span = span_of(core, query)
-    venues = _asked(core, FUNDING, query.venues, ("all",))
+    venues = _asked(core, FUNDING, query.venues or ("all",))
     kind = _kind(FUNDING, query.kind)
     lines, whole = await lines_of(core, FUNDING, query.coin, venues, span, kind=kind)
     _refuse(whole, query.coin, venues)
@@ -410,4 +418,3 @@ def _flow_point(point: Point) -> FlowPoint:
         sources=tuple(was.get("sources", ())),
         coverage=dict(was.get("coverage", {})),
     )
-
