@@ -15,7 +15,7 @@ from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.contracts import Contract
 from mmflow_mcp.venues.fapi import Line, exchange_info
 from mmflow_mcp.venues.fapi_past import note_lists
-from mmflow_mcp.venues.fapi_perps import books_of, wanted
+from mmflow_mcp.venues.fapi_perps import listed_places
 from mmflow_mcp.venues.fapi_rows import Place
 from mmflow_mcp.venues.fields import amount, each, member, ms
 from mmflow_mcp.venues.shares import stamp
@@ -99,8 +99,7 @@ async def ask_interest_history(ask: Ask, lines: tuple[Line, ...]) -> list[OpenIn
     """All live perpetuals of the coin, summed; as fine as two pages of each allow."""
     (coin,) = ask.coins or ("BTC",)
     lists = await ask.all(*map(exchange_info, lines))
-    books = books_of(ask, lines, lists, {})
-    places = wanted(books, coin)
+    books, places = listed_places(ask, lines, lists, coin)
     note_lists(ask, books, coin, places, "open interest")
     if not places:
         return []

@@ -29,7 +29,7 @@ from mmflow_mcp.venues.bybit_tickers import (
 )
 from mmflow_mcp.venues.contracts import Contract, rank_of
 from mmflow_mcp.venues.fields import amount, each, ms, number, number_or_none, positive, rate
-from mmflow_mcp.venues.settlements import Series, Told, ask_settled
+from mmflow_mcp.venues.settled_rates import Series, Told, ask_settled
 from mmflow_mcp.venues.shares import stamp
 from mmflow_mcp.venues.strands import Strand, on_grid, past_of, point
 from mmflow_mcp.venues.windows import (

@@ -13,10 +13,10 @@ from mmflow_mcp.rows.history import FundingPast
 from mmflow_mcp.upstream.wire import NOTHING, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.fapi import Line, exchange_info, funding_info, parse_periods
-from mmflow_mcp.venues.fapi_perps import books_of, wanted
+from mmflow_mcp.venues.fapi_perps import listed_places
 from mmflow_mcp.venues.fapi_rows import Books, Place, shelve
 from mmflow_mcp.venues.fields import each, rate
-from mmflow_mcp.venues.settlements import Series, Told, ask_settled
+from mmflow_mcp.venues.settled_rates import Series, Told, ask_settled
 from mmflow_mcp.venues.shares import stamp
 from mmflow_mcp.venues.windows import Page
 
@@ -63,8 +63,8 @@ async def ask_funding_history(
     periods = NOTHING
     for line in lines:
         listed, periods = await ask.all(exchange_info(line), funding_info(line))
-        books += books_of(ask, (line,), (listed,), {})
-        places = wanted(books, coin)
+        more, places = listed_places(ask, (line,), (listed,), coin)
+        books += more
         if places:
             break
     note_lists(ask, books, coin, places, "settled funding rates")

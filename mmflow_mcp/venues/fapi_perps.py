@@ -105,6 +105,18 @@ async def ask_funding(ask: Ask, lines: tuple[Line, ...]) -> list[FundingRow]:
     return picked
 
 
+def listed_places(
+    ask: Ask, lines: tuple[Line, ...], lists: Sequence[Wire], coin: str
+) -> tuple[Books, list[Place]]:
+    """A coin's perpetuals by these lists of contracts, the main one first.
+
+    Without a whole list they are those that it is known or sure to have.
+    """
+    books = _books(ask, lines, lists, {})
+    shelf = shelve(books)
+    return books, list(shelf.places.get(coin, ())) if shelf.whole else _wanted(books, coin)
+
+
 def _refuse(ask: Ask, books: Books, rows: Mapping[str, object], refusal: VenueError | None) -> None:
     """Raise the refusal of the first line's quotes where nothing came in their place."""
     shelf = shelve(books)
@@ -128,7 +140,7 @@ async def _first_round(
     known = all(ask._upstream.peek(call) for call in lists)  # noqa: SLF001 - it saves a round
     if known:
         listed, tickers = _split(await ask.all(*lists), lines)
-        early = _places(ask, shelve(books_of(ask, lines, listed, {})), tickers)
+        early = _places(ask, shelve(_books(ask, lines, listed, {})), tickers)
     asked = [line for line in lines if line is lines[0] or not known or _is_in(line, early)]
     quotes = [premium_index(line, optional=line is not lines[0]) for line in asked]
     counts = [held_of(line, contract.symbol) for line, contract in early]
@@ -148,7 +160,7 @@ async def _first_round(
         contract.symbol: wire
         for (_, contract), wire in zip(early, wires[len(lists) + len(quotes) :], strict=True)
     }
-    return books_of(ask, lines, listed, quoted), tickers, held, refusal
+    return _books(ask, lines, listed, quoted), tickers, held, refusal
 
 
 def _split(wires: Sequence[Wire], lines: tuple[Line, ...]) -> tuple[Sequence[Wire], Wire]:
@@ -185,7 +197,7 @@ async def _rates(
         refusal = error
         wires = [NOTHING, *await ask.all(*quotes[1:], *more)]
     quoted = dict(zip(lines, ((wire,) for wire in wires[:size]), strict=True))
-    books = _with_periods(books_of(ask, lines, wires[size : 2 * size], quoted), wires[2 * size :])
+    books = _with_periods(_books(ask, lines, wires[size : 2 * size], quoted), wires[2 * size :])
     coins = [coin for coin in ask.coins or () if coin not in (lacking or ())]
     forms = _main_unquoted(books, coins)
     return await _with_singles(ask, books, forms, every=refusal is not None), refusal
@@ -195,7 +207,7 @@ async def _rates(
 Forms = dict[str, list[tuple[Line, Call]]]
 
 
-def wanted(books: Books, coin: str) -> list[Place]:
+def _wanted(books: Books, coin: str) -> list[Place]:
     """The perpetuals that a coin is known or sure to have, the main one first."""
     mine = list(shelve(books).places.get(coin, ()))
     symbols = {contract.symbol for _, contract in mine}
@@ -222,7 +234,7 @@ def _all_unquoted(ask: Ask, books: Books) -> Forms:
     quoted = {symbol for book in books for symbol in quotes_of(book)}
     forms: Forms = {}
     for coin in ask.coins or ():
-        for line, contract in wanted(books, coin):
+        for line, contract in _wanted(books, coin):
             if contract.margin != "linear" and not any(r.endswith(labels[line]) for r in refused):
                 continue
             if contract.symbol not in quoted:
@@ -236,7 +248,7 @@ def _main_unquoted(books: Books, coins: Iterable[str]) -> Forms:
     quoted = {symbol for book in books for symbol in quotes_of(book)}
     forms: Forms = {}
     for coin in coins:
-        places = wanted(books, coin)
+        places = _wanted(books, coin)
         if places and places[0][1].symbol not in quoted:
             forms[places[0][1].symbol] = [
                 (line, call)
@@ -292,7 +304,7 @@ def _with_periods(books: Books, periods: Sequence[Wire]) -> Books:
     return tuple(replace(book, periods=wire) for book, wire in zip(books, periods, strict=True))
 
 
-def books_of(
+def _books(
     ask: Ask,
     lines: tuple[Line, ...],
     listed: Sequence[Wire],

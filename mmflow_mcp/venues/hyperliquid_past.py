@@ -16,7 +16,7 @@ from mmflow_mcp.upstream.wire import Call, Wire, ask_json
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.contracts import Contract, rank_of
 from mmflow_mcp.venues.fields import each, rate
-from mmflow_mcp.venues.settlements import Series, Told, ask_settled
+from mmflow_mcp.venues.settled_rates import Series, Told, ask_settled
 from mmflow_mcp.venues.shares import stamp
 from mmflow_mcp.venues.windows import Page
 

@@ -6,7 +6,7 @@ since the settlement before. Venues stamp settlements some ms off their hour.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.rows.history import FundingPast, SettledRate
@@ -35,14 +35,14 @@ class Settled:
 def reach(window: Window, now_ms: int) -> Window:
     """The whole hours to ask for, so that what is paid in a window has its neighbours beside it.
 
-    Two settlements before it and one after, up to the present, tell a period from a gap. A window
-    that is empty stays so.
+    Two settlements on both sides, up to the present, tell a period from a gap. A window that is
+    empty stays so.
     """
     if window.since_ms >= window.until_ms:
         return Window(window.since_ms, window.since_ms)
     hours = Window(window.since_ms // HOUR_MS * HOUR_MS, window.until_ms).snapped(HOUR_MS)
     present = Window(0, now_ms).snapped(HOUR_MS).until_ms
-    until = max(hours.until_ms, min(hours.until_ms + _LONGEST_MS, present))
+    until = max(hours.until_ms, min(hours.until_ms + 2 * _LONGEST_MS, present))
     return Window(max(0, hours.since_ms - 2 * _LONGEST_MS), until)
 
 
@@ -58,18 +58,26 @@ def settle(
     """
     rates, odd, lost = _by_hour(told, window)
     times = sorted(rates)
-    gaps = [None, *((late - early) // HOUR_MS for early, late in pairwise(times)), None]
+    gaps = [(late - early) // HOUR_MS for early, late in pairwise(times)]
     made: list[SettledRate] = []
     for i, at in enumerate(times):
         if at not in window:
             continue
-        around = Around(gaps[max(i - 1, 0)], gaps[i], gaps[i + 1])
+        before, after = _near(gaps, i - 2, -1, periods), _near(gaps, i, 1, periods)
+        around = Around(before, gaps[i - 1] if i else None, after)
         hours = None if at in odd else period_of(around, listed, periods)
         if hours is None:
             lost += 1
         else:
             made.append(SettledRate(at, rates[at], float(hours)))
     return Settled(tuple(made), lost)
+
+
+def _near(gaps: Sequence[int], begin: int, step: int, periods: Sequence[int]) -> tuple[int, ...]:
+    """The two nearest spacings that can be periods, the nearer one first."""
+    stop = len(gaps) if step > 0 else -1
+    fitting = (gaps[i] for i in range(begin, stop, step) if gaps[i] in periods)
+    return tuple(islice(fitting, 2))
 
 
 def _by_hour(told: Iterable[Told], window: Window) -> tuple[dict[int, float], set[int], int]:
@@ -88,34 +96,51 @@ def _by_hour(told: Iterable[Told], window: Window) -> tuple[dict[int, float], se
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """Hours between settlements: the one before last to the last, the last to this, this to next.
+    """Hours from the settlement before to this one (None: there is none), and those beside them.
 
-    None where there is no such settlement.
+    `before` and `after` hold the two nearest spacings that can be periods, the nearer one first.
     """
 
-    before: int | None
+    before: tuple[int, ...]
     own: int | None
-    after: int | None
+    after: tuple[int, ...]
 
 
 def period_of(around: Around, listed: float | None, periods: Sequence[int]) -> float | None:
     """The hours that a settlement was for; None where they cannot be known.
 
-    The time since the settlement before, unless one is missing between them: then it is no period,
-    or stands alone as a longer one among shorter ones. Its neighbours speak for it where they
-    agree, else the period that is listed where it is one of theirs.
+    The time since the settlement before, unless one is missing between them: its neighbours speak
+    for it then where they agree, else the period that is listed where it is one of theirs. The
+    newest one after a longer time than usual is sure only where the list agrees: the next
+    settlement will tell.
     """
     before, own, after = around.before, around.own, around.after
-    near = {hours for hours in (before, after) if hours in periods}
-    if own in periods:
-        # What is listed stands for what has not been settled yet.
-        coming = after if after is not None else listed
-        if before is None or before != coming or own is None or own <= before:
-            return own
-        return before
+    if own in periods and own is not None:
+        if before and after:
+            return _usual(before, own, after) or own
+        return None if before and own > before[0] and listed != own else own
+    sides = [spacings for spacings in (before, after) if spacings]
+    near = {spacings[0] for spacings in sides}
+    if len(near) > 1:
+        # The nearer one may itself be the double of a period.
+        near = {
+            spacings[-1] if spacings[0] == 2 * spacings[-1] else spacings[0] for spacings in sides
+        }
     if len(near) == 1:
         return near.pop()
     return listed if listed in (near or periods) else None
+
+
+def _usual(before: tuple[int, ...], own: int, after: tuple[int, ...]) -> int | None:
+    """The period around a spacing that is longer because a settlement is missing, else None.
+
+    It is alone among shorter ones, or one of a pair of double ones: no venue changes a period for
+    one or two settlements and back.
+    """
+    if before[0] == after[0] < own:
+        return before[0]
+    least = min(before)
+    return least if least == min(after) and own == 2 * least else None
 
 
 @dataclass(frozen=True, slots=True)
