@@ -162,8 +162,9 @@ async def test_rows_told_twice_count_once(venue: str) -> None:
     async with world() as app, world(f"{venue}:duplicate") as twice:
         for capability in (FundingHistory, OpenInterestHistory):
             if isinstance(roll()[venue], capability):
-                once = await gathered(app, capability, venue, "BTC", WEEK)
-                again = await gathered(twice, capability, venue, "BTC", WEEK)
+                window = (NOW - DAY_MS, NOW)
+                once = await gathered(app, capability, venue, "BTC", window)
+                again = await gathered(twice, capability, venue, "BTC", window)
                 assert [once.rows, []] == [again.rows, again.notes]
 
 

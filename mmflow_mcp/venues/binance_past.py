@@ -97,7 +97,7 @@ def parse_births(listed: Wire) -> dict[str, int]:
 
 async def ask_interest_history(ask: Ask, lines: tuple[Line, ...]) -> list[OpenInterestPast]:
     """All live perpetuals of the coin, summed; as fine as two pages of each allow."""
-    (coin,) = ask.coins or ("BTC",)
+    coin = (ask.coins or ("BTC",))[0]
     lists = await ask.all(*map(exchange_info, lines))
     books, places = listed_places(ask, lines, lists, coin)
     note_lists(ask, books, coin, places, "open interest")

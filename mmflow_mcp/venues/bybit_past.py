@@ -212,7 +212,7 @@ def _points(
 
 def _contracts(ask: Ask, books: Books, what: str) -> list[Contract]:
     """The coin's contracts, the main one first; says what the lists of contracts leave open."""
-    (coin,) = ask.coins or ("BTC",)
+    coin = (ask.coins or ("BTC",))[0]
     listed = [one for book in books for one in (contracts_of(book) or {}).values()]
     usual = [usual_of(coin, book) for book in books if not is_whole(book)]
     mine = {one.symbol: one for one in (*listed, *filter(None, usual)) if one.coin == coin}

@@ -57,7 +57,7 @@ async def ask_funding_history(
 
     `weight`: of one request.
     """
-    (coin,) = ask.coins or ("BTC",)
+    coin = (ask.coins or ("BTC",))[0]
     books: Books = ()
     places: list[Place] = []
     periods = NOTHING

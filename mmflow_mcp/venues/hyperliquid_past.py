@@ -51,7 +51,7 @@ SERIES = Series(500, 10, funding_history, parse_settled, periods=(1, 8))
 
 async def ask_funding_history(ask: Ask, listed: Iterable[Contract]) -> list[FundingPast]:
     """What the coin's perpetual paid; `listed` is every perpetual that is live."""
-    (coin,) = ask.coins or ("BTC",)
+    coin = (ask.coins or ("BTC",))[0]
     contracts = sorted(listed, key=rank_of)
     ask.universe = {contract.coin: contract for contract in contracts}
     contract = next((one for one in contracts if one.coin == coin), None)
