@@ -21,6 +21,7 @@ from mmflow_mcp.venues.contracts import Contract
 from mmflow_mcp.venues.fields import amount, each, member, positive, positive_or_none, rate
 from mmflow_mcp.venues.gateio_contracts import QUOTES, Books, live_contracts, settle_of
 from mmflow_mcp.venues.interest_samples import (
+    USUAL_MS,
     Cadence,
     Held,
     Samples,
@@ -173,7 +174,7 @@ def _read(ask: Ask, wires: Iterable[Wire]) -> list[Payment]:
 
 async def ask_open_interest_history(ask: Ask, books: Books) -> list[OpenInterestPast]:
     """Samples of every contract of the coin, one-sided, summed."""
-    span, coin = span_of(ask), coin_of(ask)
+    span, coin = span_of(ask, USUAL_MS), coin_of(ask)
     contracts = _contracts(ask, books, coin)
     lost = [settle for settle in QUOTES if settle not in dict(books)]
     if lost:

@@ -7,7 +7,7 @@ and is not.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from mmflow_mcp.clock import DAY_MS
+from mmflow_mcp.clock import DAY_MS, HOUR_MS
 from mmflow_mcp.rows.history import OpenInterestPast, PastInterest
 from mmflow_mcp.upstream.wire import Call, Wire
 from mmflow_mcp.venues.ask import Ask
@@ -15,6 +15,9 @@ from mmflow_mcp.venues.contracts import Contract
 from mmflow_mcp.venues.fields import MAX_USD
 from mmflow_mcp.venues.settlements import Span, Window, date_of, windows
 from mmflow_mcp.venues.singles import ask_some
+
+# Of which time open interest is told where a question does not say.
+USUAL_MS = 4 * HOUR_MS
 
 
 class Cadence(NamedTuple):
@@ -60,13 +63,17 @@ def choose_cadence(span: Span, cadences: Sequence[Cadence]) -> Cadence:
 def sum_samples(
     samples: Mapping[str, Samples], span: Span
 ) -> tuple[tuple[PastInterest, ...], dict[str, int]]:
-    """Points of the span at which every contract has a sample, and how many each lacks."""
+    """Points of the span at which every contract has a sample, and how many each lacks.
+
+    What is newer than the newest of one of them is not lacking: it is not told yet.
+    """
+    newest = min((max(same, default=-1) for same in samples.values()), default=-1)
     moments = {at for same in samples.values() for at in same if span.since <= at < span.until}
     points: list[PastInterest] = []
     lacking: dict[str, int] = {}
     for at in sorted(moments):
         without = [symbol for symbol, same in samples.items() if at not in same]
-        for symbol in without:
+        for symbol in without if at <= newest else ():
             lacking[symbol] = lacking.get(symbol, 0) + 1
         if without:
             continue
@@ -88,7 +95,8 @@ def tell_samples(
     """The row of a coin; moments that one of its contracts lacks are told."""
     points, lacking = sum_samples(samples, span)
     for symbol, count in lacking.items():
-        ask.short(f"missing: {count} moments at which {symbol} has no open interest")
+        word = "moment" if count == 1 else "moments"
+        ask.short(f"missing: {count} {word} at which {symbol} has no open interest")
     first = points[0].ts if points else None
     if first is None:
         ask.short(f"missing: no open interest of {coin} in that time")

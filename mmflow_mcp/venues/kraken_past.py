@@ -21,6 +21,7 @@ from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.contracts import Contract
 from mmflow_mcp.venues.fields import amount, each, member, positive, rate
 from mmflow_mcp.venues.interest_samples import (
+    USUAL_MS,
     Cadence,
     Held,
     Samples,
@@ -200,7 +201,7 @@ async def ask_open_interest_history(
 
     `tickers`: by symbol, for the units.
     """
-    span, coin = span_of(ask), coin_of(ask)
+    span, coin = span_of(ask, USUAL_MS), coin_of(ask)
     same = [contract for contract in contracts if contract.coin == coin]
     if not same:
         return []

@@ -36,6 +36,8 @@ WINDOW_MS = 30 * DAY_MS
 MAX_WINDOWS = 6
 # Of 60 requests a minute for everything.
 MAX_REQUESTS = 12
+# The hundredth part of what is told in ten digits.
+_DIGITS = 12
 _SIGNS = {"long": 1, "short": -1}
 
 
@@ -57,7 +59,7 @@ def parse_fundings(wire: Wire) -> tuple[list[Payment], int]:
 
     def read(row: dict[str, Any]) -> Payment:
         percent = amount(row["rate"]) * _SIGNS[row["direction"]]
-        return Payment(stamp(row["timestamp"]) * 1000, rate(percent / 100), 1)
+        return Payment(stamp(row["timestamp"]) * 1000, rate(round(percent / 100, _DIGITS)), 1)
 
     return each([] if rows is None else rows, read)
 
@@ -99,7 +101,7 @@ async def _collect(
         payments += found
         waiting = [*_rest_of(window, [payment.ts for payment in found], span), *waiting]
     if waiting:
-        ask.short(f"missing: {len(waiting)} more pages of fundings")
+        ask.short(f"missing: fundings that {MAX_REQUESTS} requests did not bring")
     return payments, wires
 
 

@@ -17,6 +17,7 @@ from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.contracts import Contract
 from mmflow_mcp.venues.fields import amount, each, member, rate
 from mmflow_mcp.venues.interest_samples import (
+    USUAL_MS,
     Cadence,
     Held,
     Samples,
@@ -165,7 +166,7 @@ async def _walk(ask: Ask, symbol: str, span: Span) -> tuple[list[Payment], list[
 
 async def ask_open_interest_history(ask: Ask, listed: Wire) -> list[OpenInterestPast]:
     """Samples of every swap of the coin, summed."""
-    span, coin = span_of(ask), coin_of(ask)
+    span, coin = span_of(ask, USUAL_MS), coin_of(ask)
     swaps = _swaps(ask, listed, coin)
     if not swaps:
         return []

@@ -54,11 +54,11 @@ class Window(NamedTuple):
     end: int
 
 
-def span_of(ask: Ask) -> Span:
-    """What a question about the past is about; the last day where it does not say."""
+def span_of(ask: Ask, usual_ms: int = DAY_MS) -> Span:
+    """What a question about the past is about; the last day, or so much, where it does not say."""
     now = ask.now_ms
     until = min(int(ask.options.get("until_ms", now + 1)), now + 1)
-    return Span(max(0, int(ask.options.get("since_ms", until - DAY_MS))), until, now)
+    return Span(max(0, int(ask.options.get("since_ms", until - usual_ms))), until, now)
 
 
 def coin_of(ask: Ask) -> str:
@@ -174,7 +174,8 @@ def tell_past(
     """The row of a coin's main perpetual; what has no period is left out and told."""
     rates, unknown = settle(payments, span)
     if unknown:
-        ask.short(f"missing: the period of {unknown} settlements of {contract.symbol}")
+        word = "settlement" if unknown == 1 else "settlements"
+        ask.short(f"missing: the period of {unknown} {word} of {contract.symbol}")
     read_at = min((wire.fetched_at for wire in wires if wire), default=span.now)
     return [FundingPast(contract.coin, ask.venue, contract.symbol, rates, read_at)]
 
