@@ -208,14 +208,19 @@ async def running(settings: Settings, wrap: "Wrap | None" = None) -> AsyncIterat
 
     `wrap` may put one more layer around what lies at the bottom of the client (`capture` does).
     """
-    async with anyio.create_task_group() as tasks:
-        app = App(settings, tasks, wrap)
-        try:
-            if app.kind == "replay" or settings.faults or settings.store:
-                # What cannot be read is told before the first question, not at each.
-                app.core()
-            yield app
-        finally:
-            tasks.cancel_scope.cancel()
+    app: App | None = None
+    try:
+        async with anyio.create_task_group() as tasks:
+            app = App(settings, tasks, wrap)
+            try:
+                if app.kind == "replay" or settings.faults or settings.store:
+                    # What cannot be read is told before the first question, not at each.
+                    app.core()
+                yield app
+            finally:
+                # What runs in the background ends before what it stands on is closed.
+                tasks.cancel_scope.cancel()
+    finally:
+        if app is not None:
             with anyio.CancelScope(shield=True), anyio.move_on_after(2):
                 await app.close()

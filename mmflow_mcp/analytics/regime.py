@@ -107,11 +107,3 @@ def change_pct(points: Sequence[tuple[int, float]], ago_ms: int, cadence_ms: int
     if not then or not math.isfinite(then):
         return None
     return (points[-1][1] / then - 1) * 100
-
-
-def divergence_of(by_venue: Sequence[tuple[str, Standing]]) -> float | None:
-    """The largest z of a venue less the smallest; None with fewer than two venues."""
-    if len(by_venue) < 2:
-        return None
-    scores = [standing.z for _, standing in by_venue]
-    return max(scores) - min(scores)

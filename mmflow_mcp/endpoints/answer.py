@@ -208,6 +208,7 @@ _SHORTEN: dict[str, Callable[[float], float | int]] = {
     "percent": _decimals(2),
     "ratio": _decimals(4),
     "fine": _decimals(6),
+    "mean": _significant(6),
     "coins": _significant(10),
     "number": _significant(12),
 }

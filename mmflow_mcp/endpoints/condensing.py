@@ -17,9 +17,9 @@ class BucketPoint:
     """Neighbouring points in one."""
 
     t: int = told("the first of them, epoch ms")
-    v: float = told("their mean", digits="coins")
-    lo: float = told("the lowest", digits="coins")
-    hi: float = told("the highest", digits="coins")
+    v: float = told("their mean", digits="mean")
+    lo: float = told("the lowest", digits="mean")
+    hi: float = told("the highest", digits="mean")
 
 
 def one_series(data: Any, budget: int, form: str) -> tuple[Any, str]:  # noqa: ARG001 - one way for both

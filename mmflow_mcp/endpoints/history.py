@@ -176,8 +176,13 @@ def span_of(core: Core, query: SpanQuery) -> tuple[int, int]:
     return since, until
 
 
-def _asked(core: Core, metric: str, named: tuple[str, ...]) -> list[Venue]:
-    """The venues that may know a metric's past: who has it now, or remembers it."""
+def asked_venues(
+    core: Core, metric: str, named: tuple[str, ...], *, strict: bool = True
+) -> list[Venue]:
+    """The venues that may know a metric's past: who has it now, or remembers it.
+
+    Raises `BadQuestion` for one that does not; unless `strict` it is left out.
+    """
     now = {FUNDING: Funding, OI: OpenInterest}[metric]
     able = {
         v.id: v
@@ -186,17 +191,16 @@ def _asked(core: Core, metric: str, named: tuple[str, ...]) -> list[Venue]:
     }
     if core.upstream.kind != "replay":
         able = {name: v for name, v in able.items() if v.closed_on is None}
-    wanted = named or default
-    if wanted == ("all",):
+    if named == ("all",):
         return [able[name] for name in sorted(able)]
-    for name in wanted:
-        if name not in able:
+    for name in named:
+        if strict and name not in able:
             raise BadQuestion(
                 "venues",
                 f"{name} has no history of this.",
                 fits=f"{', '.join(sorted(able))}, or all",
             )
-    return [able[name] for name in wanted]
+    return [able[name] for name in named if name in able]
 
 
 @endpoint(
@@ -217,13 +221,13 @@ async def get_oi_history(core: Core, query: OiHistoryQuery) -> Answer[OiHistoryA
     known only from when recording began; others are filled from the venue's own record.
     """
     span = span_of(core, query)
-    venues = _asked(core, OI, query.venues or ("hyperliquid",))
+    venues = asked_venues(core, OI, query.venues or ("hyperliquid",))
     lines, whole = await lines_of(core, OI, query.coin, venues, span, kind=_kind(OI, query.kind))
     _refuse(whole, query.coin, venues)
     now = core.clock.now_ms()
     known = {line.venue: line for line in lines}
     series = [_oi_series(core, query.coin, v.id, known.get(v.id), now) for v in venues]
-    meta = _meta(core, whole, now, "oi-history")
+    meta = history_meta(core, whole, now, "oi-history")
     if len(series) > 1:
         return Answer(OiHistoryAnswer(coin=query.coin, series=series), meta)
     (one,) = series
@@ -255,7 +259,8 @@ def retention_of(core: Core) -> str:
     return f"~{core.archive.retention_ms / DAY_MS:g}d rolling"
 
 
-def _meta(core: Core, whole: Gathered, now: int, name: str) -> dict[str, Any]:
+def history_meta(core: Core, whole: Gathered, now: int, name: str) -> dict[str, Any]:
+    """The envelope's `meta` of an answer from history."""
     prefix = "" if core.upstream.kind == "live" else f"{core.upstream.kind}:"
     parts = dict.fromkeys(s.removeprefix(prefix) for s in whole.sources)
     source = "+".join(parts) or f"mmflow:history:{name}"
@@ -320,7 +325,7 @@ async def get_funding_history(
     paid; kinds: settled (paid) or predicted (sampled), never mixed.
     """
     span = span_of(core, query)
-    venues = _asked(core, FUNDING, query.venues or ("all",))
+    venues = asked_venues(core, FUNDING, query.venues or ("all",))
     kind = _kind(FUNDING, query.kind)
     lines, whole = await lines_of(core, FUNDING, query.coin, venues, span, kind=kind)
     _refuse(whole, query.coin, venues)
@@ -336,7 +341,7 @@ async def get_funding_history(
         fetched_at=now,
         rescaled={short(v.venue): other for v in lines if (other := _other_periods(v))} or None,
     )
-    return Answer(data, _meta(core, whole, now, "funding-history"))
+    return Answer(data, history_meta(core, whole, now, "funding-history"))
 
 
 def short(venue: str) -> str:
@@ -402,7 +407,7 @@ async def get_flow_history(core: Core, query: FlowHistoryQuery) -> Answer[FlowHi
         enabled=core.archive.store is not None,
         fetched_at=now,
     )
-    meta = _meta(core, whole, now, "flows")
+    meta = history_meta(core, whole, now, "flows")
     meta["source"] = meta["source"].replace("mmflow:history:flows", "flows:history")
     return Answer(data, meta)
 

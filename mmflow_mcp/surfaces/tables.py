@@ -7,7 +7,7 @@ from typing import Any
 from mmflow_mcp.endpoints.answer import Answer, Shape, written
 from mmflow_mcp.surfaces.questions import Asked, iso
 
-TIMES = {"expiryMs", "nextFundingTime", "fetchedAt", "latestDateMs", "dateMs"}
+TIMES = {"t", "ts", "expiryMs", "nextFundingTime", "fetchedAt", "latestDateMs", "dateMs"}
 
 
 def for_people(asked: Asked, found: Answer[Any]) -> str:
@@ -45,6 +45,8 @@ def _section(name: str, value: Any) -> str:
     if _is_table(value):
         rows = table(value["columns"], value["rows"]) if value["rows"] else "none"
         return (f"{name}\n" if name else "") + rows
+    if isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        return "\n\n".join(_part(one) for one in value)
     if isinstance(value, dict) and value and all(map(_is_table, value.values())):
         return "\n\n".join(_section(f"{name} {key}", v) for key, v in value.items())
     if isinstance(value, dict):
@@ -52,6 +54,12 @@ def _section(name: str, value: Any) -> str:
         lines = [f"{k.ljust(width)}  {_cell(k, v)}" for k, v in value.items()]
         return "\n".join(lines)
     return f"{name}  {_cell(name, value)}"
+
+
+def _part(one: dict[str, Any]) -> str:
+    """One of several alike parts: its words on a line, its tables below."""
+    words = ", ".join(f"{k} {_cell(k, v)}" for k, v in one.items() if not _is_table(v))
+    return "\n".join([words, *(_section("", v) for v in one.values() if _is_table(v))])
 
 
 def table(names: list[str], rows: list[list[Any]]) -> str:
