@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from mmflow_mcp.clock import DAY_MS, HOUR_MS
+from mmflow_mcp.sim.bybit_marks import LENGTHS, list_marks
 from mmflow_mcp.sim.market import Listing, Market, Perp
 from mmflow_mcp.sim.positions import long_share
 from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, answer, fixed, shortest
@@ -52,6 +53,7 @@ def routes(market: Market) -> Routes:
         "/v5/market/open-interest": _show_open_interest,
         "/v5/market/account-ratio": _show_ratios,
         "/v5/market/funding/history": _show_fundings,
+        "/v5/market/mark-price-kline": _show_marks,
         "/v5/market/time": _show_time,
     }
     return {
@@ -374,6 +376,19 @@ def _show_fundings(market: Market, request: SimRequest) -> Row:
             for at_ms in settled
         ],
     }
+
+
+def _show_marks(market: Market, request: SimRequest) -> Row:
+    category = _category(request, "linear", "inverse")
+    listing = _find(market, request, category)
+    length = LENGTHS.get(request.query.get("interval", ""))
+    if length is None:
+        raise _Refused(10001, "params error: interval is invalid")
+    limit = min(1000, max(1, _whole(request, "limit", 200)))
+    end = min(request.now_ms, _whole(request, "end", request.now_ms))
+    span = (_whole(request, "start", 0), end)
+    rows = list_marks(market, listing, length, span, limit, request.now_ms)
+    return {"symbol": listing.symbol, "category": category, "list": rows}
 
 
 def _show_ratios(market: Market, request: SimRequest) -> Row:

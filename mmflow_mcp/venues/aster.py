@@ -12,6 +12,7 @@ from typing import Any
 
 from mmflow_mcp.errors import VenueError, VenueRejected
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.history import FundingPast
 from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
@@ -24,6 +25,7 @@ from mmflow_mcp.venues.fapi import (
     read_linear,
     refused,
 )
+from mmflow_mcp.venues.fapi_past import ask_funding_history
 from mmflow_mcp.venues.fapi_perps import ask_funding, ask_open_interest
 
 HOST = "fapi.asterdex.com"
@@ -104,6 +106,10 @@ class Aster(Venue):
     async def funding(self, ask: Ask) -> list[FundingRow]:
         """The running rate of each coin's main perpetual."""
         return await ask_funding(ask, (PERPETUALS,))
+
+    async def funding_history(self, ask: Ask) -> list[FundingPast]:
+        """What the coin's main perpetual paid."""
+        return await ask_funding_history(ask, (PERPETUALS,), 1)
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every trading contract, stocks and commodities among them."""

@@ -13,11 +13,13 @@ from typing import Any
 
 from mmflow_mcp.errors import VenueError
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.history import FundingPast, OpenInterestPast
 from mmflow_mcp.rows.positions import PositioningRow
 from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.binance_past import ask_interest_history
 from mmflow_mcp.venues.binance_positions import ask_positioning
 from mmflow_mcp.venues.binance_spot import SPOT_HOSTS, ask_binance_spot
 from mmflow_mcp.venues.coins import canonical
@@ -32,6 +34,7 @@ from mmflow_mcp.venues.fapi import (
     refused,
     status_of,
 )
+from mmflow_mcp.venues.fapi_past import ask_funding_history
 from mmflow_mcp.venues.fapi_perps import ask_funding, ask_open_interest
 from mmflow_mcp.venues.fapi_rows import PERIODS
 from mmflow_mcp.venues.fields import number_or_none, positive
@@ -116,6 +119,8 @@ COINM = Line(
     steady=frozenset({"BTCUSD_PERP", "ETHUSD_PERP"}),
 )
 LINES = (USDM, COINM)
+# Settled rates weigh little and allow 500 requests in 5 minutes: 1/24 of the weight's pace.
+RATES_WEIGHT = 24
 
 
 class Binance(Venue):
@@ -157,6 +162,14 @@ class Binance(Venue):
     async def funding(self, ask: Ask) -> list[FundingRow]:
         """The running rate of each coin's main perpetual; COIN-M only where there is no other."""
         return await ask_funding(ask, LINES)
+
+    async def funding_history(self, ask: Ask) -> list[FundingPast]:
+        """What the coin's main perpetual paid; COIN-M only where there is no other."""
+        return await ask_funding_history(ask, LINES, RATES_WEIGHT)
+
+    async def open_interest_history(self, ask: Ask) -> list[OpenInterestPast]:
+        """USDT, USDC and COIN-M perpetuals of the coin, summed, of the last 30 days."""
+        return await ask_interest_history(ask, LINES)
 
     async def spot(self, ask: Ask) -> list[SpotRow]:
         """Spot tickers in USDT; other dollars where there is no USDT pair."""

@@ -19,12 +19,14 @@ from mmflow_mcp.errors import (
     VenueRejected,
 )
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.history import FundingPast, OpenInterestPast
 from mmflow_mcp.rows.positions import PositioningRow
 from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, NOTHING, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.bybit_past import ask_funding_history, ask_interest_history
 from mmflow_mcp.venues.bybit_positions import ask_positioning
 from mmflow_mcp.venues.bybit_spot import BYBIT_SPOT
 from mmflow_mcp.venues.bybit_tickers import (
@@ -118,6 +120,14 @@ class Bybit(Venue):
         _refuse(books, refusal)
         _note_gaps(ask, books, rows, silent, "funding rate with a known period", bad)
         return ask.pick(rows)
+
+    async def funding_history(self, ask: Ask) -> list[FundingPast]:
+        """What the coin's main perpetual paid."""
+        return await ask_funding_history(ask, await _ask_lists(ask))
+
+    async def open_interest_history(self, ask: Ask) -> list[OpenInterestPast]:
+        """Linear and inverse perpetuals of the coin, summed, one-sided."""
+        return await ask_interest_history(ask, await _ask_lists(ask))
 
     async def spot(self, ask: Ask) -> list[SpotRow]:
         """Spot tickers in USDT; USDC where there is no USDT pair."""
@@ -223,6 +233,17 @@ async def _ask_inverse(ask: Ask) -> Books:
     if refusal and not books[0].tickers:
         ask.short(f"{refusal.reason} (tickers, inverse)")
     return books
+
+
+async def _ask_lists(ask: Ask) -> Books:
+    """The lists of contracts alone, of both categories."""
+    firsts = await ask.all(*map(instruments, CATEGORIES))
+    return tuple(
+        [
+            Book(category, (), await _all_pages(ask, category, first))
+            for category, first in zip(CATEGORIES, firsts, strict=True)
+        ]
+    )
 
 
 async def _all_pages(ask: Ask, category: str, first: Wire) -> tuple[Wire, ...]:

@@ -262,7 +262,7 @@ def parse_funding(_: Wire, books: Books) -> tuple[dict[str, FundingRow], Silent,
     bad = 0
     for book in books:
         tickers, unread = live_tickers(book)
-        read = partial(read_funding, _listed_minutes(book.pages))
+        read = partial(read_funding, listed_minutes(book.pages))
         found, missed = each(tickers, read, tolerate=_tolerance(book))
         made += found
         bad += unread + missed
@@ -317,7 +317,7 @@ def _only_hours(contract: Contract, row: Row, wire: Wire) -> float | None:
     return 8.0 if left is not None and least < left <= 8 * HOUR_MS else None
 
 
-def _listed_minutes(pages: tuple[Wire, ...]) -> dict[str, Any]:
+def listed_minutes(pages: tuple[Wire, ...]) -> dict[str, Any]:
     """`fundingInterval` of the list of contracts, in minutes."""
     return {
         row["symbol"]: row.get("fundingInterval")

@@ -115,14 +115,20 @@ def funding_row(
     )
 
 
+def rank_of(contract: Contract, order: tuple[str, ...] = USDT_FIRST) -> tuple[int, int, str]:
+    """The order in which perpetuals speak for their coin: the least is the main one."""
+    key = contract.rank_key
+    place = order.index(key) if key in order else len(order)
+    return place, contract.multiplier, contract.symbol
+
+
 def main_perpetuals(
     rows: Iterable[tuple[Contract, FundingRow]], order: tuple[str, ...] = USDT_FIRST
 ) -> dict[str, FundingRow]:
     """The row of each coin's main perpetual, by coin."""
     best: dict[str, tuple[tuple[int, int, str], FundingRow]] = {}
     for contract, row in rows:
-        key = contract.rank_key
-        rank = (order.index(key) if key in order else len(order), contract.multiplier, row.symbol)
+        rank = rank_of(contract, order)
         if row.coin not in best or rank < best[row.coin][0]:
             best[row.coin] = (rank, row)
     return {coin: best[coin][1] for coin in sorted(best)}

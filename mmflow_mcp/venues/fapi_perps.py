@@ -11,6 +11,7 @@ from mmflow_mcp.errors import VenueChanged, VenueError
 from mmflow_mcp.rows import FundingRow, OpenInterestRow
 from mmflow_mcp.upstream.wire import NOTHING, Call, Wire
 from mmflow_mcp.venues.ask import Ask
+from mmflow_mcp.venues.contracts import rank_of
 from mmflow_mcp.venues.fapi import (
     ALWAYS,
     Line,
@@ -37,7 +38,6 @@ from mmflow_mcp.venues.fapi_rows import (
     parse_largest,
     parse_open_interest,
     quotes_of,
-    rank_of,
     read_marks,
     shelve,
 )
@@ -103,6 +103,18 @@ async def ask_funding(ask: Ask, lines: tuple[Line, ...]) -> list[FundingRow]:
     picked = ask.pick(rows)
     ask.universe = shelf.places
     return picked
+
+
+def listed_places(
+    ask: Ask, lines: tuple[Line, ...], lists: Sequence[Wire], coin: str
+) -> tuple[Books, list[Place]]:
+    """A coin's perpetuals by these lists of contracts, the main one first.
+
+    Without a whole list they are those that it is known or sure to have.
+    """
+    books = _books(ask, lines, lists, {})
+    shelf = shelve(books)
+    return books, list(shelf.places.get(coin, ())) if shelf.whole else _wanted(books, coin)
 
 
 def _refuse(ask: Ask, books: Books, rows: Mapping[str, object], refusal: VenueError | None) -> None:

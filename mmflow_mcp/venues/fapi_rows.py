@@ -13,11 +13,11 @@ from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.rows import FundingRow, OpenInterestRow
 from mmflow_mcp.upstream.wire import Wire
 from mmflow_mcp.venues.contracts import (
-    USDT_FIRST,
     Contract,
     OpenPart,
     funding_row,
     main_perpetuals,
+    rank_of,
     sum_open_interest,
 )
 from mmflow_mcp.venues.fapi import (
@@ -124,13 +124,6 @@ def parse_shelf(_: Wire, books: Books) -> Shelf:
         tuple(odd),
         bad,
     )
-
-
-def rank_of(contract: Contract) -> tuple[int, int, str]:
-    """The order in which perpetuals speak for their coin."""
-    key = contract.rank_key
-    order = USDT_FIRST.index(key) if key in USDT_FIRST else len(USDT_FIRST)
-    return order, contract.multiplier, contract.symbol
 
 
 def quotes_of(book: Book) -> Quotes:

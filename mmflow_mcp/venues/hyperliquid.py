@@ -8,13 +8,15 @@ not asked.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.errors import VenueChanged, VenueError, VenueRejected
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.history import FundingPast
 from mmflow_mcp.upstream.budget import Meter
-from mmflow_mcp.upstream.wire import Wire, ask_json
+from mmflow_mcp.upstream.wire import HOUR, Wire, ask_json
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.coins import from_hyperliquid
@@ -26,12 +28,15 @@ from mmflow_mcp.venues.contracts import (
     sum_open_interest,
 )
 from mmflow_mcp.venues.fields import amount, each, positive, rate
+from mmflow_mcp.venues.hyperliquid_past import ask_funding_history
 
 HOST = "api.hyperliquid.xyz"
 INFO = f"https://{HOST}/info"
 CONTEXTS = ask_json(
     INFO, {"type": "metaAndAssetCtxs"}, label="metaAndAssetCtxs", fresh=5, weight=20
 )
+# The same answer where only the names in it count.
+CONTRACTS = replace(CONTEXTS, fresh=HOUR, reference=True)
 
 
 class Hyperliquid(Venue):
@@ -69,6 +74,11 @@ class Hyperliquid(Venue):
         rows, bad = wire.parsed(parse_funding)
         _note_gaps(ask, wire, rows, bad, "funding rate")
         return ask.pick(rows)
+
+    async def funding_history(self, ask: Ask) -> list[FundingPast]:
+        """What the coin's core perpetual paid, hour by hour."""
+        wire = await ask.get(CONTRACTS)
+        return await ask_funding_history(ask, [contract for contract, _ in contexts(wire.doc)])
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every core perpetual that is not delisted."""

@@ -63,6 +63,6 @@ async def ask_some(ask: Ask, calls: Sequence[Call]) -> list[Wire]:
     Raises the first one's error if all of them failed.
     """
     wires = await ask.all(*calls)
-    if not any(wires):
+    if wires and not any(wires):
         wires[0] = await ask.get(calls[0])
     return wires
