@@ -11,6 +11,7 @@ from fakes import Answer, Scripted
 
 from mmflow_mcp.bus import Bus
 from mmflow_mcp.clock import SystemClock
+from mmflow_mcp.core.archive import Archive
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered, gather
 from mmflow_mcp.rows import FundingRow
@@ -96,7 +97,9 @@ async def world(deadline: float = 2.0, kind: str = "live", **answers: Any) -> As
     async with anyio.create_task_group() as tasks:
         clock = SystemClock()
         upstream = Upstream(base, kind=kind, clock=clock, tasks=tasks)
-        yield World(Core(upstream, clock, Bus(clock), deadline=deadline), base, answers)
+        archive = Archive(None, clock=clock, soon=lambda *_: None)
+        core = Core(upstream, clock, Bus(clock), archive, deadline=deadline)
+        yield World(core, base, answers)
         await upstream.aclose()
         tasks.cancel_scope.cancel()
 

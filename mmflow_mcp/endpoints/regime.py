@@ -133,11 +133,19 @@ async def _coin(
     core: Core, coin: str, venues: Sequence[Venue], now: int
 ) -> tuple[list[RegimeRow], list[str], Gathered]:
     span = (now - WEEK_MS, now)
-    interest_of = asked_venues(core, OI, tuple(v.id for v in venues), strict=False)
-    lines, side = await lines_of(core, FUNDING, coin, venues, span)
-    held, other = await lines_of(core, OI, coin, interest_of, span)
-    # Open interest only adds to a row: what its history lacks is null there.
-    side.sources += other.sources
+    names = tuple(venue.id for venue in venues)
+    asked = {FUNDING: venues, OI: asked_venues(core, OI, names, strict=False)}
+    found: dict[str, tuple[list[Line], Gathered]] = {}
+
+    async def read(metric: str) -> None:
+        found[metric] = await lines_of(core, metric, coin, asked[metric], span)
+
+    async with anyio.create_task_group() as tasks:
+        for metric in asked:
+            tasks.start_soon(read, metric)
+    (lines, side), (held, other) = found[FUNDING], found[OI]
+    other.not_listed = {}
+    side = merged(side, other)
     interest = {line.venue: line for line in held}
     rows, short = [], []
     for line in lines:
