@@ -25,6 +25,8 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, help="seed of the simulated market (default 1)")
     add("--fault", action="append", help="a fault of the simulation, e.g. bybit:http=503")
     add("--venues-off", help="venues never to ask, comma-separated")
+    add("--store", help="where history is kept: sqlite:PATH, redis://HOST, memory or off")
+    add("--record", help="what is recorded: off, light or full")
     add("--log", help="log level on stderr (default WARNING)")
     offered = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     offered.add_argument("--tools", help="offer only these families or tools, comma-separated")
@@ -54,6 +56,20 @@ def parser() -> argparse.ArgumentParser:
         "doctor", help="ask every venue for every capability it claims", parents=[shared]
     )
 
+    commands.add_parser(
+        "record", help="sample every metric into the history store until stopped", parents=[shared]
+    )
+
+    history = commands.add_parser(
+        "history", help="what is stored; export or delete it", parents=[shared]
+    )
+    history.add_argument("action", nargs="?", choices=("list", "export", "delete"), default="list")
+    history.add_argument(
+        "patterns", nargs="*", help="metric, venue, coin or kind, such as funding binance BTC"
+    )
+    history.add_argument("--to", default="-", help="the file to export to (default: stdout)")
+    history.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="of an export")
+
     capture = commands.add_parser(
         "capture", help="save the wire traffic behind questions as HAR", parents=[shared]
     )
@@ -82,7 +98,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command and its options, in any order: words after an option are words of the command."""
     top = parser()
     chosen, rest = top.parse_known_args(arguments)
-    words = {"call": "arguments", "capture": "questions"}.get(chosen.command or "")
+    words = {"call": "arguments", "capture": "questions", "history": "patterns"}.get(
+        chosen.command or ""
+    )
     if rest and (words is None or any(word.startswith("-") for word in rest)):
         top.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest and words:
@@ -132,12 +150,23 @@ def first_leaf(error: BaseException) -> BaseException:
     return error
 
 
+_OPTIONS = (
+    "source",
+    "now",
+    "deadline",
+    "seed",
+    "venues_off",
+    "store",
+    "record",
+    "log",
+    "tools",
+    "tool_rows",
+)
+
+
 def settings_of(chosen: argparse.Namespace, **default: object) -> Settings:
     """Settings from the environment, the command's defaults, then its options."""
-    given = {
-        name: getattr(chosen, name, None)
-        for name in ("source", "now", "deadline", "seed", "venues_off", "log", "tools", "tool_rows")
-    }
+    given = {name: getattr(chosen, name, None) for name in _OPTIONS}
     if getattr(chosen, "fault", None):
         given["faults"] = ";".join(chosen.fault)
     options = {key: value for key, value in given.items() if value is not None}
@@ -166,6 +195,13 @@ def run(chosen: argparse.Namespace) -> int:
         from mmflow_mcp.surfaces.doctor import run_doctor  # noqa: PLC0415
 
         return run_doctor(settings_of(chosen))
+    if chosen.command in ("record", "history"):
+        from mmflow_mcp.surfaces import keeping  # noqa: PLC0415
+
+        if chosen.command == "record":
+            return keeping.run_record(settings_of(chosen))
+        told = (chosen.action, chosen.patterns, chosen.to, chosen.format)
+        return keeping.run_history(settings_of(chosen), *told)
     if chosen.command == "capture":
         from mmflow_mcp.surfaces.capturing import run_capture  # noqa: PLC0415
 

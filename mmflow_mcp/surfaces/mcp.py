@@ -7,20 +7,16 @@ import difflib
 import json
 import logging
 import sys
-from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
 from mcp.server import MCPServer
 from mcp.server.caching import CacheHint
 from mcp.server.mcpserver import Context
-from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp.types import (
     CallToolResult,
-    Completion,
-    ResourceTemplateReference,
     TextContent,
     ToolAnnotations,
 )
@@ -31,12 +27,15 @@ from mmflow_mcp import __version__
 from mmflow_mcp.app import App
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.surfaces.remembered import Remembered
+from mmflow_mcp.surfaces.resources import add_resources
 from mmflow_mcp.surfaces.subscriptions import BusBridge, serve_subscriptions
 
 INSTRUCTIONS = """\
 Live crypto market data across venues; read-only, no keys, data and not advice.
 Perpetuals: get_oi (open interest, USD and coins), get_funding (rates; compare venues by apr),
 get_positioning (long and short shares), get_liquidations.
+Over time: get_funding_history, get_oi_history, get_flow_history; get_funding_regime tells what is
+unusual against the last week.
 Options (BTC, ETH, SOL, XRP): get_gex (walls, flip), get_skew (volatility), get_option_chain.
 Flows: get_flow_summary first (who buys and sells, one score), get_flow_signals (alerts); parts:
 get_etf_proxy (Coinbase), get_kimchi (Korean premium), get_venue_spreads (against the median).
@@ -119,8 +118,7 @@ def build_server(app: App) -> MCPServer:
         subscriptions=BusBridge(app.bus),
         log_level="WARNING",
     )
-    _add_resources(server, app)
-    _add_completion(server)
+    add_resources(server, app)
     serve_subscriptions(server, app.bus, app.soon)
     return server
 
@@ -191,62 +189,3 @@ async def call_tool(
     )
     known.keep(question, result, found.until)
     return result
-
-
-def _add_resources(server: MCPServer, app: App) -> None:
-    @server.resource(
-        "mmflow://venues",
-        name="venues",
-        title="Venue catalogue",
-        description="Every venue with its kind, status and capabilities",
-        mime_type="application/json",
-    )
-    async def venues() -> str:
-        from mmflow_mcp.endpoints.answer import Shape, written  # noqa: PLC0415
-        from mmflow_mcp.endpoints.markets import venue_row  # noqa: PLC0415
-        from mmflow_mcp.venues import listed  # noqa: PLC0415
-
-        rows = [written(venue_row(venue), Shape()) for venue in listed()]
-        return to_json({"venues": rows}).decode()
-
-    @server.resource(
-        "mmflow://venues/{venue}",
-        name="venue",
-        title="One venue",
-        description="What one venue can be asked, what its numbers mean, and how it last behaved",
-        mime_type="application/json",
-    )
-    async def venue(venue: str) -> str:
-        from mmflow_mcp.endpoints.params import venue_of  # noqa: PLC0415
-        from mmflow_mcp.surfaces.status import venue_page  # noqa: PLC0415
-
-        try:
-            found = venue_of(venue, "venue")
-        except BadQuestion as error:
-            raise ResourceNotFoundError(str(error)) from None
-        return to_json(venue_page(app.core(), found)).decode()
-
-    @server.resource(
-        "mmflow://status",
-        name="status",
-        title="Venue health",
-        description="How every venue asked so far last answered",
-        mime_type="application/json",
-    )
-    async def status() -> str:
-        from mmflow_mcp.surfaces.status import status_page  # noqa: PLC0415
-
-        return to_json(status_page(app.core())).decode()
-
-
-def _add_completion(server: MCPServer) -> None:
-    @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]
-    async def complete(ref: Any, argument: Any, context: Any) -> Completion:  # noqa: ARG001
-        values: Iterable[str] = ()
-        if isinstance(ref, ResourceTemplateReference) and argument.name == "venue":
-            from mmflow_mcp.venues import listed  # noqa: PLC0415
-
-            values = [venue.id for venue in listed()]
-        start = argument.value.casefold()
-        fits = [value for value in values if value.startswith(start)]
-        return Completion(values=fits[:100], total=len(fits), has_more=len(fits) > 100)

@@ -6,6 +6,7 @@ from typing import Any
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.endpoints.answer import Shape, written
 from mmflow_mcp.endpoints.markets import venue_row
+from mmflow_mcp.metrics.recorder import Recorder
 from mmflow_mcp.rows import camel
 from mmflow_mcp.upstream.health import Health
 from mmflow_mcp.venues import roll
@@ -20,11 +21,18 @@ def health_object(health: Health) -> dict[str, Any]:
     return out
 
 
-def status_page(core: Core) -> dict[str, Any]:
-    """Every venue that is live here, with what is known of its health."""
+def status_page(core: Core, recorder: Recorder | None = None) -> dict[str, Any]:
+    """Every venue that is live here, with what is known of its health, and the recorder's."""
     ledger = core.upstream.health
     venues = [health_object(ledger.of(v.id)) for v in roll().values() if v.status == "live"]
-    return {"source": core.upstream.kind, "checkedAt": core.clock.now_ms(), "venues": venues}
+    page: dict[str, Any] = {
+        "source": core.upstream.kind,
+        "checkedAt": core.clock.now_ms(),
+        "venues": venues,
+    }
+    if recorder is not None:
+        page["recorder"] = asdict(recorder.health)
+    return page
 
 
 def venue_page(core: Core, venue: Venue) -> dict[str, Any]:

@@ -1,0 +1,155 @@
+"""The resources: the catalogue, venue health, and history; with completion of their arguments."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp.types import Completion, ResourceTemplateReference
+from pydantic_core import to_json
+
+from mmflow_mcp.app import App
+from mmflow_mcp.errors import BadQuestion, MmflowError
+
+if TYPE_CHECKING:
+    from mmflow_mcp.core.core import Core
+
+JSON = "application/json"
+# A history resource of minutes is told in so many points; REST tells each.
+MOST_POINTS = 1_008
+
+
+def add_resources(server: MCPServer, app: App) -> None:
+    """Offer every resource and template. What they need loads when they are read."""
+    _add_catalogue(server, app)
+    _add_history(server, app)
+    _add_completion(server, app)
+
+
+def _add_catalogue(server: MCPServer, app: App) -> None:
+    @server.resource(
+        "mmflow://venues",
+        name="venues",
+        title="Venue catalogue",
+        description="Every venue with its kind, status and capabilities",
+        mime_type=JSON,
+    )
+    async def venues() -> str:
+        from mmflow_mcp.endpoints.answer import Shape, written  # noqa: PLC0415
+        from mmflow_mcp.endpoints.markets import venue_row  # noqa: PLC0415
+        from mmflow_mcp.venues import listed  # noqa: PLC0415
+
+        rows = [written(venue_row(venue), Shape()) for venue in listed()]
+        return to_json({"venues": rows}).decode()
+
+    @server.resource(
+        "mmflow://venues/{venue}",
+        name="venue",
+        title="One venue",
+        description="What one venue can be asked, what its numbers mean, and how it last behaved",
+        mime_type=JSON,
+    )
+    async def venue(venue: str) -> str:
+        from mmflow_mcp.endpoints.params import venue_of  # noqa: PLC0415
+        from mmflow_mcp.surfaces.status import venue_page  # noqa: PLC0415
+
+        try:
+            found = venue_of(venue, "venue")
+        except BadQuestion as error:
+            raise ResourceNotFoundError(str(error)) from None
+        return to_json(venue_page(app.core(), found)).decode()
+
+    @server.resource(
+        "mmflow://status",
+        name="status",
+        title="Venue health",
+        description="How every venue asked so far last answered, and what is being recorded",
+        mime_type=JSON,
+    )
+    async def status() -> str:
+        from mmflow_mcp.surfaces.status import status_page  # noqa: PLC0415
+
+        return to_json(status_page(app.core(), app.recorder)).decode()
+
+
+def _add_history(server: MCPServer, app: App) -> None:
+    @server.resource(
+        "mmflow://history/oi/{coin}",
+        name="oi-history",
+        title="Open interest history",
+        description="Open interest of a coin on every venue: coins, one-sided, all that is kept",
+        mime_type=JSON,
+    )
+    async def oi(coin: str) -> str:
+        return await _answered(app, "get_oi_history", {"coin": coin, "venues": "all"})
+
+    @server.resource(
+        "mmflow://history/funding/{coin}",
+        name="funding-history",
+        title="Funding history",
+        description="Funding rates of a coin on every venue, all that is kept",
+        mime_type=JSON,
+    )
+    async def funding(coin: str) -> str:
+        return await _answered(app, "get_funding_history", {"coin": coin})
+
+    @server.resource(
+        "mmflow://history/flows/{coin}/{metric}",
+        name="flow-history",
+        title="Flow history",
+        description=f"A flow metric of a coin in at most {MOST_POINTS:,} points",
+        mime_type=JSON,
+    )
+    async def flows(coin: str, metric: str) -> str:
+        question = {"coin": coin, "metric": metric}
+        return await _answered(app, "get_flow_history", question, points=MOST_POINTS)
+
+
+async def _answered(app: App, tool: str, question: dict[str, Any], points: int = 0) -> str:
+    """The envelope of a question as text; what is no question is no resource."""
+    from mmflow_mcp.endpoints.answer import Shape, written  # noqa: PLC0415
+    from mmflow_mcp.surfaces import questions  # noqa: PLC0415
+
+    try:
+        asked = questions.understand(tool, question)
+        found = await questions.answer(app.core(), asked)
+    except MmflowError as error:
+        raise ResourceNotFoundError(str(error)) from None
+    data, meta = found.data, found.meta
+    if points and asked.endpoint.condense is not None:
+        data, said = asked.endpoint.condense(data, points, "objects")
+        meta = {**meta, "condensed": said} if said else meta
+    return to_json({"data": written(data, Shape()), "meta": meta}).decode()
+
+
+def _add_completion(server: MCPServer, app: App) -> None:
+    @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]
+    async def complete(ref: Any, argument: Any, context: Any) -> Completion:  # noqa: ARG001
+        values: Iterable[str] = ()
+        if isinstance(ref, ResourceTemplateReference):
+            values = await _values(app.core(), argument.name)
+        start = argument.value.casefold()
+        fits = [value for value in values if value.casefold().startswith(start)]
+        return Completion(values=fits[:100], total=len(fits), has_more=len(fits) > 100)
+
+
+async def _values(core: "Core", argument: str) -> Iterable[str]:
+    """What a template's argument may be, the likeliest first."""
+    if argument == "venue":
+        from mmflow_mcp.venues import listed  # noqa: PLC0415
+
+        return [venue.id for venue in listed()]
+    if argument == "metric":
+        from mmflow_mcp.metrics.flows import FLOW_METRICS  # noqa: PLC0415
+
+        return FLOW_METRICS
+    if argument == "coin":
+        from mmflow_mcp.core.readings import FLOW_COINS  # noqa: PLC0415
+
+        try:
+            stored = await core.archive.store.series() if core.archive.store else []
+        except MmflowError:
+            # A store that is away costs only the longer list.
+            stored = []
+        return dict.fromkeys([*FLOW_COINS, *sorted({s.key.coin for s in stored})])
+    return ()
