@@ -173,7 +173,7 @@ async def test_a_list_without_open_markets_is_not_walked_for_ever() -> None:
 
 
 def test_the_depth_is_an_end_that_is_told() -> None:
-    """The last page that can be asked for offers no next one, and `meta` says that there is more."""
+    """The last page that can be asked for offers no next one; `meta` says that there is more."""
     options = {"start": DEPTH - 50, "count": 50}
     ask = Ask("kalshi", Excerpt({}), coins=None, deadline=1e9, options=options)  # type: ignore[arg-type]
     rows = [PredictionRow("kalshi", f"A{n}", None, "prediction", "A") for n in range(DEPTH + 1)]

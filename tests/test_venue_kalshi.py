@@ -113,7 +113,8 @@ class TestRows:
             # A trade beside an empty side.
             ("0.0100", "0.0000", "0.0100", 0.01),
             ("0.9900", "0.9900", "1.0000", 0.99),
-            ("0.3000", "0.0000", "1.0000", 0.3),
+            # Nobody quotes it any more: the trade may be of any age.
+            ("0.3000", "0.0000", "1.0000", None),
             # An ask of 0 has been recorded where nobody asks.
             ("0.3000", "0.2000", "0.0000", 0.3),
         ],

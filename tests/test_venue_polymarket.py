@@ -142,8 +142,36 @@ class TestRows:
 
     def test_lists_may_come_as_lists(self) -> None:
         """Some answers do not write them as text."""
-        row = {"outcomes": ["Yes", "No"], "outcomePrices": ["0.2", "0.8"]}
+        row = {"outcomes": ["Yes", "No"], "outcomePrices": ["0.2", "0.8"], "bestAsk": 0.24}
+        row |= {"bestBid": 0.16}
         assert ("Yes", 0.2) == read_price(row)
+
+    @pytest.mark.parametrize(
+        "book,expected",
+        [
+            # Without a bid the venue prices the middle between nothing and the ask.
+            ({"bestAsk": 0.001, "spread": 0.001, "lastTradePrice": 0.001}, 0.5),
+            ({"bestBid": 0, "bestAsk": 1, "spread": 1, "lastTradePrice": 0}, None),
+            ({"spread": 1}, None),
+            ({"bestAsk": 0.15, "spread": 0.15}, None),
+            ({"bestBid": 0.3, "bestAsk": 0.7, "spread": 0.4, "lastTradePrice": 0.35}, 0.35),
+            ({"bestBid": 0.3, "bestAsk": 0.7, "spread": 0.4, "lastTradePrice": 0.25}, None),
+            ({"bestBid": 0.45, "bestAsk": 0.55, "lastTradePrice": 0.9}, 0.5),
+        ],
+    )
+    def test_half_and_half_is_no_price_where_nobody_quotes(
+        self, book: dict[str, Any], expected: float | None
+    ) -> None:
+        """A market without orders says 0.5 and 0.5."""
+        row = {"outcomes": '["Yes", "No"]', "outcomePrices": '["0.5", "0.5"]', **book}
+        assert ("Yes", expected) == read_price(row)
+
+    def test_a_row_that_tells_nothing_of_its_book_is_told(self) -> None:
+        """The fields would have been renamed: null, and counted."""
+        row = sample("polymarket", keyset()).doc["markets"][0]
+        bare = {k: v for k, v in row.items() if k not in ("bestBid", "bestAsk", "spread")}
+        page = parse_page(wire({"markets": [bare]}))
+        assert (None, 1) == (page.rows[0].probability, page.blurred)
 
 
 class TestPages:

@@ -144,15 +144,20 @@ def _tell(number: int, question: Question, now_ms: int) -> Row:
 
 
 def _tell_price(question: Question) -> Row:
-    """Both prices as text, and the book of the first outcome; nothing where nobody quotes."""
+    """Both prices as text, and the book of the first outcome.
+
+    A bid that nobody makes is absent. Where nobody quotes at all, the prices are halves.
+    """
     chance = question.probability
     if chance is None:
-        return {"bestBid": 0, "bestAsk": 1, "spread": 1}
-    book = {
-        "bestBid": round(max(0.0, chance - 0.002), 3),
-        "bestAsk": round(min(1.0, chance + 0.002), 3),
-        "lastTradePrice": round(chance, 3),
-        "spread": 0.004,
-    }
+        halves = json.dumps(["0.5", "0.5"])
+        return {"outcomePrices": halves, "bestAsk": 1, "bestBid": 0, "spread": 1}
+    low, high = round(max(0.0, chance - 0.002), 3), round(min(1.0, chance + 0.002), 3)
     prices = [shortest(chance), shortest(round(1 - chance, 4))]
-    return {"outcomePrices": json.dumps(prices), **book}
+    return {
+        "outcomePrices": json.dumps(prices),
+        "bestAsk": high,
+        "lastTradePrice": round(chance, 3),
+        "spread": round(high - low, 3),
+        **({"bestBid": low} if low > 0 else {}),
+    }

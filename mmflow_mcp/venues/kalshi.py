@@ -181,7 +181,7 @@ def read_price(row: Row) -> float | None:
     if (number_or_none(row.get("notional_value_dollars")) or 1.0) != 1.0:
         return None
     last = share(row["last_price_dollars"])
-    low, high = share(row["yes_bid_dollars"]), share(row["yes_ask_dollars"])
-    if last > 0 and low <= last <= (high or 1.0):
+    low, high = share(row["yes_bid_dollars"]), share(row["yes_ask_dollars"]) or 1.0
+    if last > 0 and low <= last <= high and (low, high) != (0.0, 1.0):
         return last
     return middle(low, high)

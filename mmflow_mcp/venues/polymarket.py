@@ -23,6 +23,7 @@ from mmflow_mcp.venues.fields import amount, each, member
 from mmflow_mcp.venues.outsiders import text
 from mmflow_mcp.venues.predictions import (
     FRESH,
+    MAX_SPREAD,
     MAX_TITLE,
     Blurs,
     Listing,
@@ -151,16 +152,24 @@ def _read(blurs: Blurs, row: Row) -> PredictionRow | None:
 def read_price(row: Row) -> tuple[str, float | None]:
     """The outcome Yes, else the first one, and its price; None where there is none.
 
-    Prices that do not add up to one are none. `bestBid` and `bestAsk` are the first outcome's.
+    The venue prices the middle of the book, an empty side taken for 0 or 1: without orders that
+    is 0.5, which nobody quotes. So a book that is wide is passed over for the last trade within
+    it. Book and trade are the first outcome's; prices that do not add up to one are none.
     """
     names = [text(name, 40) for name in _inner(row["outcomes"])]
     index = next((i for i, name in enumerate(names) if name.casefold() == "yes"), 0)
+    if not row.keys() & {"bestBid", "bestAsk", "spread"}:
+        msg = "nothing is told of the book"
+        raise ValueError(msg)
+    low, high = share(row.get("bestBid") or 0), share(row.get("bestAsk") or 1)
+    if high - low > MAX_SPREAD:
+        last = share(row.get("lastTradePrice") or 0)
+        return names[index], last if index == 0 and last > 0 and low <= last <= high else None
     told = row.get("outcomePrices")
     prices = [share(price) for price in _inner(told)] if told else []
     if len(prices) == len(names) and abs(sum(prices) - 1) <= 0.05:
         return names[index], prices[index]
-    mid = middle(row.get("bestBid"), row.get("bestAsk")) if index == 0 else None
-    return names[index], mid
+    return names[index], middle(low, high) if index == 0 else None
 
 
 def _inner(value: Any) -> list[Any]:

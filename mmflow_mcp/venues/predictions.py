@@ -26,8 +26,8 @@ FRESH = 120.0
 DEPTH = 2000
 MAX_TURNS = 40
 MAX_TITLE = 160
-# A book wider than this quotes nothing.
-_MAX_SPREAD = 0.10
+# A book wider than this quotes nothing (10 cents, and what the last binary digit may add).
+MAX_SPREAD = 0.10 + 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def middle(bid: Any, ask: Any) -> float | None:
     low, high = number_or_none(bid), number_or_none(ask)
     if low is None or high is None or not 0 < share(low) < share(high) < 1:
         return None
-    return (low + high) / 2 if high - low <= _MAX_SPREAD + 1e-9 else None
+    return (low + high) / 2 if high - low <= MAX_SPREAD else None
 
 
 def moment(text: Any) -> int | None:
