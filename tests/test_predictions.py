@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from excerpts import Excerpt
+from mcp import Client
 from wires import RECORDINGS
 from worlds import MARKET, NOW, envelope, world
 
@@ -17,6 +18,7 @@ from mmflow_mcp.sim import kalshi as sim_kalshi
 from mmflow_mcp.sim import polymarket as sim_polymarket
 from mmflow_mcp.sim.questions import Question, list_questions
 from mmflow_mcp.surfaces.doctor import examine
+from mmflow_mcp.surfaces.mcp import build_server
 from mmflow_mcp.upstream.wire import Call, Wire
 from mmflow_mcp.venues import capabilities, roll
 from mmflow_mcp.venues.ask import Ask
@@ -53,6 +55,7 @@ async def all_of(app: App, venue: str, size: int) -> list[dict[str, Any]]:
         if not data["more"]:
             assert len(rows) == data["total"]
             return rows
+        assert data["total"] in (None, len(truth(venue)))
     raise AssertionError("the list has no end")
 
 
@@ -192,7 +195,7 @@ class TestSimulated:
     async def test_every_market_comes_exactly_once(self, venue: str) -> None:
         """Over all pages, whatever their size; closed ones and combinations never."""
         async with world() as app:
-            lists = [await all_of(app, venue, size) for size in (50, 333, 500)]
+            lists = [await all_of(app, venue, size) for size in (120, 333, 500)]
         for rows in lists:
             symbols = [row["symbol"] for row in rows]
             assert len(symbols) == len(set(symbols))
@@ -314,6 +317,7 @@ class TestFaults:
             found = await page_of(app, venue)
         assert not found["meta"]["partial"]
         assert 50 == len(found["data"]["markets"])
+        assert (None, True) == (found["data"]["total"], found["data"]["more"])
 
     @pytest.mark.parametrize(
         "venue,field,column",
@@ -361,6 +365,24 @@ class TestFaults:
             found = await page_of(app, "kalshi")
         assert not any("probability" in row for row in found["data"]["markets"])
         assert found["meta"]["partial"]
+
+
+@VENUES
+@pytest.mark.parametrize("rows", ["columns", "objects"])
+async def test_a_model_is_given_what_the_schema_says(venue: str, rows: str) -> None:
+    """The client holds the answer to the output schema; a table by default, titles in `label`."""
+    async with world(tool_rows=rows) as app, Client(build_server(app), cache=None) as client:
+        await client.list_tools()
+        found = await client.call_tool("get_markets", {"exchange": venue, "pageSize": 3})
+    assert not found.is_error
+    assert found.structured_content is not None
+    markets = found.structured_content["data"]["markets"]
+    shown = ["symbol", "coin", "label", "outcome", "probability", "volume24hUsd", "closesMs"]
+    if rows == "columns":
+        assert (shown, 3) == (markets["columns"], len(markets["rows"]))
+    else:
+        assert all(set(row) <= set(shown) for row in markets)
+        assert 3 == len(markets)
 
 
 @VENUES

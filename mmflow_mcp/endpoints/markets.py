@@ -1,6 +1,6 @@
 """The venue catalogue, and what each venue lists."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -69,11 +69,18 @@ class MarketsAnswer:
     page: int | None = maybe("this page, from 0", brief=True)
     page_size: int | None = maybe("markets per page", brief=True)
     total: int | None = maybe(
-        "markets in all; left out where it is unknown: no prediction venue tells it, so it is"
-        " counted only on the last page",
+        "markets in all; null where the venue does not tell it, as no prediction venue does: they"
+        " are counted once the last page was seen",
         brief=True,
     )
     more: bool | None = maybe("whether a next page may hold more", brief=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionsAnswer(MarketsAnswer):
+    """The same of a prediction venue: an unknown `total` is there, as null."""
+
+    total: int | None = field(kw_only=True, metadata={"description": "markets in all, or null"})
 
 
 def venue_row(venue: Venue) -> VenueRow:
@@ -161,7 +168,7 @@ async def _list_predictions(core: Core, query: MarketsQuery, venue: Venue) -> An
     )
     pages: list[PredictionPage] = found.rows
     rows = [row for page in pages for row in page.rows]
-    data = MarketsAnswer(
+    data = PredictionsAnswer(
         venues=_venues([venue]),
         exchange=venue.id,
         markets=Table(PredictionRow, rows, matters=lambda _: 0.0),
