@@ -21,7 +21,7 @@ from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.binance_past import ask_interest_history
 from mmflow_mcp.venues.binance_positions import ask_positioning
-from mmflow_mcp.venues.binance_spot import SPOT_HOSTS, ask_binance_spot
+from mmflow_mcp.venues.binance_spot import SPOT_HOSTS, ask_binance_pairs, ask_binance_spot
 from mmflow_mcp.venues.coins import canonical
 from mmflow_mcp.venues.contracts import Contract
 from mmflow_mcp.venues.fapi import (
@@ -181,9 +181,11 @@ class Binance(Venue):
         return await ask_positioning(ask, listed, USDM)
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
-        """Every trading contract, stocks and dated futures among them."""
-        rows: list[MarketRow] = []
-        wires = await ask_some(ask, [*map(exchange_info, LINES)])
+        """Every trading contract, stocks and dated futures among them, and every spot pair."""
+        rows = await ask_binance_pairs(ask)
+        calls = [*map(exchange_info, LINES)]
+        # The mirror of spot answers where the lists of contracts are refused.
+        wires = await ask.all(*calls) if rows else await ask_some(ask, calls)
         for line, wire in zip(LINES, wires, strict=True):
             if wire:
                 found, bad = wire.parsed(parse_markets, line, self.id)

@@ -28,7 +28,7 @@ from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.bybit_past import ask_funding_history, ask_interest_history
 from mmflow_mcp.venues.bybit_positions import ask_positioning
-from mmflow_mcp.venues.bybit_spot import BYBIT_SPOT
+from mmflow_mcp.venues.bybit_spot import BYBIT_SPOT, PAIRS, read_spot_list
 from mmflow_mcp.venues.bybit_tickers import (
     Book,
     Books,
@@ -139,10 +139,11 @@ class Bybit(Venue):
         return await ask_positioning(ask, await _all_pages(ask, LINEAR, first))
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
-        """Every trading contract of both categories."""
+        """Every trading contract of both categories, and every spot pair."""
         rows: list[MarketRow] = []
         calls = [instruments(category) for category in CATEGORIES]
-        for category, wire in zip(CATEGORIES, await ask.all(*calls), strict=True):
+        *lists, pairs = await ask.all(*calls, PAIRS)
+        for category, wire in zip(CATEGORIES, lists, strict=True):
             if not wire:
                 continue
             pages = await _all_pages(ask, category, wire)
@@ -152,7 +153,7 @@ class Bybit(Venue):
                 found, bad = page.parsed(parse_markets)
                 ask.unread(bad)
                 rows += found
-        return rows
+        return rows + (read_spot_list(ask, pairs) if pairs else [])
 
 
 async def _ask_books(
