@@ -153,6 +153,11 @@ class Ask:
         return wire
 
     @property
+    def now_ms(self) -> int:
+        """The present, epoch ms: held still where the source holds it."""
+        return self._upstream.clock.now_ms()
+
+    @property
     def labels(self) -> list[str]:
         """Labels of the answers used; lists that change by the day only where nothing else was."""
         return list(self._snapshots or self._references)

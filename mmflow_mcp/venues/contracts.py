@@ -119,10 +119,21 @@ def main_perpetuals(
     rows: Iterable[tuple[Contract, FundingRow]], order: tuple[str, ...] = USDT_FIRST
 ) -> dict[str, FundingRow]:
     """The row of each coin's main perpetual, by coin."""
-    best: dict[str, tuple[tuple[int, int, str], FundingRow]] = {}
+    known: dict[Contract, FundingRow] = {}
     for contract, row in rows:
+        known.setdefault(contract, row)
+    return {coin: known[one] for coin, one in main_contracts(known, order).items()}
+
+
+def main_contracts(
+    contracts: Iterable[Contract], order: tuple[str, ...] = USDT_FIRST
+) -> dict[str, Contract]:
+    """Each coin's main perpetual, by coin."""
+    best: dict[str, tuple[tuple[int, int, str], Contract]] = {}
+    for contract in contracts:
         key = contract.rank_key
-        rank = (order.index(key) if key in order else len(order), contract.multiplier, row.symbol)
-        if row.coin not in best or rank < best[row.coin][0]:
-            best[row.coin] = (rank, row)
+        place = order.index(key) if key in order else len(order)
+        rank = (place, contract.multiplier, contract.symbol)
+        if contract.coin not in best or rank < best[contract.coin][0]:
+            best[contract.coin] = (rank, contract)
     return {coin: best[coin][1] for coin in sorted(best)}
