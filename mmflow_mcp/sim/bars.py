@@ -52,8 +52,8 @@ def bar(market: Market, listing: Listing, start_ms: int, length_ms: int, now_ms:
     if end <= start_ms or listing.status != "live":
         return None
     step = max(_STEP_MS, length_ms // _MOST_STEPS)
-    marks = [market.held(listing, at)[1] for at in range(start_ms, end, step)]
-    close = market.held(listing, end)[1]
+    marks = [market.mark(listing, at) for at in range(start_ms, end, step)]
+    close = market.mark(listing, end)
     key = stream(market.seed, f"bar/{listing.venue}/{listing.symbol}")
     prices = [*marks, close]
     minutes = (end - start_ms) / MINUTE_MS

@@ -66,7 +66,7 @@ def _only(result: Any, market: Traded) -> Any:
     Beside it there is at most `last`, a cursor.
     """
     for name in (market.symbol, market.alias):
-        if name in result:
+        if isinstance(result, dict) and name in result:
             return result[name]
     raise VenueChanged(f"changed: {market.symbol} is missing from the answer")
 
