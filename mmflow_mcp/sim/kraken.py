@@ -162,7 +162,7 @@ def _show_candles(market: Market, request: SimRequest) -> Row:
     return {listing.symbol: rows, "last": (last - step) // 1000}
 
 
-@lru_cache(8192)
+@lru_cache(32_768)
 def _closed_bar(market: Market, listing: Listing, start_ms: int, step_ms: int) -> Bar | None:
     """A candle that has ended is always the same."""
     return bar(market, listing, start_ms, step_ms, start_ms + step_ms)

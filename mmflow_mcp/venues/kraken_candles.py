@@ -3,9 +3,9 @@
 https://docs.kraken.com/api/docs/rest-api/get-ohlc-data
 https://docs.kraken.com/api/docs/rest-api/get-order-book
 
-The newest 720 candles of an interval are all there is, the running one among them; `since` would
-only leave out older ones, and without it all questions about an interval share one answer. An
-answer comes under the pair's key whatever name was asked.
+The newest 720 candles of an interval are all there is, the running one among them: `since`, which
+is exclusive, only leaves out older ones. An answer comes under the pair's key whatever name was
+asked.
 """
 
 from typing import Any
@@ -31,10 +31,11 @@ LEVELS = 500
 
 
 def candles(market: Traded, page: Page) -> Call:
-    """The newest candles of an interval."""
+    """The candles from the start of a page until now."""
     params: dict[str, str | int] = {
         "pair": market.symbol,
         "interval": page.step_ms // MINUTE_MS,
+        "since": page.first_ms // 1000 - 1,
     }
     return get(f"{PUBLIC}/OHLC", params)
 
