@@ -88,9 +88,6 @@ async def test_candles_are_the_markets(venue: str, interval: str) -> None:
             assert pytest.approx(expected.v, rel=1e-9, abs=5.1e-9) == got.v
 
 
-MARKET_UNITS = {1, 1000}
-
-
 @pytest.mark.parametrize("venue", PERPS + SPOT)
 async def test_books_are_the_markets(venue: str) -> None:
     """Every level, best first, in coins and per coin; where the venue tells a time, that."""

@@ -70,6 +70,11 @@ class Ask:
         self.unreadable: set[str] = set()
         self.until = math.inf
 
+    @property
+    def now_ms(self) -> int:
+        """The moment that the question is asked at, epoch ms."""
+        return self._upstream.clock.now_ms()
+
     async def get(self, call: Call) -> Wire:
         """The answer to one call. Raises a `VenueError` when there is none."""
         return self._used(call, await self._fetch(call))
@@ -151,11 +156,6 @@ class Ask:
         used[call.label] = min(wire.fetched_at, used.get(call.label, wire.fetched_at))
         self.until = min(self.until, wire.read + call.fresh)
         return wire
-
-    @property
-    def now_ms(self) -> int:
-        """The present, epoch ms: held still where the source holds it."""
-        return self._upstream.clock.now_ms()
 
     @property
     def labels(self) -> list[str]:

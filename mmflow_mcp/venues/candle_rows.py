@@ -35,6 +35,8 @@ STEPS = {
 RUNNING = 5.0
 # Seconds after its end until a candle is taken for final: late prints, and caches at the venue.
 SETTLING = 60.0
+# How far turnover may lie outside volume x price: small ones are rounded, a wrong unit is further.
+_FACTOR = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,11 +257,18 @@ def combine(candles: Sequence[Candle], step_ms: int) -> list[Candle]:
 
 
 def read_candle(
-    at_ms: int, prices: tuple[Any, Any, Any, Any], volume: Any, market: Traded, step_ms: int
+    at_ms: int,
+    prices: tuple[Any, Any, Any, Any],
+    volume: Any,
+    market: Traded,
+    step_ms: int,
+    *,
+    turnover: Any = None,
 ) -> Candle:
     """A candle from wire fields: opening time, (open, high, low, close), volume in venue's units.
 
-    Raises ValueError for what cannot be: a time off the grid, a low above the open.
+    `turnover`: volume in the quote, where it is told. Raises ValueError for what cannot be: a time
+    off the grid, a low above the open, a volume that is no number of coins at these prices.
     """
     opened, high, low, closed = map(positive, prices)
     if at_ms % step_ms:
@@ -268,14 +277,18 @@ def read_candle(
     if low > min(opened, closed) or high < max(opened, closed):
         msg = "not a candle"
         raise ValueError(msg)
-    many = market.multiplier
+    units, many = amount(volume) * market.unit, market.multiplier
+    paid = amount(turnover) if turnover is not None else 0.0
+    if units and paid and not low / _FACTOR < paid / units < high * _FACTOR:
+        msg = "volume and turnover contradict each other"
+        raise ValueError(msg)
     return Candle(
         t=at_ms,
         o=opened / many,
         h=high / many,
         l=low / many,
         c=closed / many,
-        v=amount(volume) * market.unit * many,
+        v=units * many,
     )
 
 

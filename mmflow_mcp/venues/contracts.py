@@ -115,25 +115,26 @@ def funding_row(
     )
 
 
-def main_perpetuals(
-    rows: Iterable[tuple[Contract, FundingRow]], order: tuple[str, ...] = USDT_FIRST
-) -> dict[str, FundingRow]:
-    """The row of each coin's main perpetual, by coin."""
-    known: dict[Contract, FundingRow] = {}
-    for contract, row in rows:
-        known.setdefault(contract, row)
-    return {coin: known[one] for coin, one in main_contracts(known, order).items()}
+def rank_of(contract: Contract, order: tuple[str, ...] = USDT_FIRST) -> tuple[int, int, str]:
+    """Where a contract stands among those of its coin: the least one speaks for the coin."""
+    key = contract.rank_key
+    return order.index(key) if key in order else len(order), contract.multiplier, contract.symbol
 
 
 def main_contracts(
     contracts: Iterable[Contract], order: tuple[str, ...] = USDT_FIRST
 ) -> dict[str, Contract]:
-    """Each coin's main perpetual, by coin."""
-    best: dict[str, tuple[tuple[int, int, str], Contract]] = {}
-    for contract in contracts:
-        key = contract.rank_key
-        place = order.index(key) if key in order else len(order)
-        rank = (place, contract.multiplier, contract.symbol)
-        if contract.coin not in best or rank < best[contract.coin][0]:
-            best[contract.coin] = (rank, contract)
-    return {coin: best[coin][1] for coin in sorted(best)}
+    """The main perpetual of each coin, by coin."""
+    ranked = sorted(contracts, key=lambda contract: rank_of(contract, order), reverse=True)
+    return {contract.coin: contract for contract in ranked}
+
+
+def main_perpetuals(
+    rows: Iterable[tuple[Contract, FundingRow]], order: tuple[str, ...] = USDT_FIRST
+) -> dict[str, FundingRow]:
+    """The row of each coin's main perpetual, by coin."""
+    by_contract: dict[Contract, FundingRow] = {}
+    for contract, row in rows:
+        by_contract.setdefault(contract, row)
+    best = main_contracts(by_contract, order)
+    return {coin: by_contract[best[coin]] for coin in sorted(best)}

@@ -57,7 +57,8 @@ def parse_klines(wire: Wire, market: Traded, step_ms: int) -> tuple[list[Candle]
         if int(row[6]) != at + step_ms - 1:
             msg = "a candle of another length"
             raise ValueError(msg)
-        return read_candle(at, (row[1], row[2], row[3], row[4]), row[5], market, step_ms)
+        prices = row[1], row[2], row[3], row[4]
+        return read_candle(at, prices, row[5], market, step_ms, turnover=row[7])
 
     return each(wire.doc, read)
 
