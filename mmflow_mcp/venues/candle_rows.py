@@ -331,7 +331,7 @@ def parse_book(
     bids, no_bids = each(sides.bids, read)
     asks, no_asks = each(sides.asks, read)
     if not bids or not asks:
-        raise VenueChanged(f"missing: the book of {market.symbol} lacks a side")
+        raise VenueChanged("missing: the book lacks a side")
     book = OrderBook(
         coin=market.coin,
         venue=venue,
@@ -344,7 +344,7 @@ def parse_book(
         venue_time=sides.at_ms,
     )
     if book.bids[0][0] >= book.asks[0][0]:
-        raise VenueChanged(f"changed: the book of {market.symbol} is crossed")
+        raise VenueChanged("changed: the book is crossed")
     return book, no_bids + no_asks
 
 
