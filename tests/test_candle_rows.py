@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from excerpts import AT, asking_for
 
-from mmflow_mcp.errors import VenueChanged
+from mmflow_mcp.errors import VenueChanged, VenueHttp
 from mmflow_mcp.rows.candles import Candle
 from mmflow_mcp.upstream.wire import Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
@@ -15,6 +15,7 @@ from mmflow_mcp.venues.candle_rows import (
     Page,
     Sides,
     Traded,
+    ask_candles,
     combine,
     keep_past,
     pages_of,
@@ -22,6 +23,8 @@ from mmflow_mcp.venues.candle_rows import (
     read_candle,
     read_span,
 )
+
+pytestmark = pytest.mark.anyio
 
 MINUTE, HOUR, DAY = STEPS["1m"], STEPS["1h"], STEPS["1d"]
 # AT is 2026-09-14T18:59:05.678Z.
@@ -44,7 +47,9 @@ def source(*steps: int, pages: int = 5, reach: int | None = None) -> CandleSourc
         return get(f"https://venue.test/{market.symbol}/{page.first_ms}")
 
     def parse(wire: Wire, market: Traded, step_ms: int) -> tuple[list[Candle], int]:
-        return [], 0
+        if not isinstance(wire.doc, list):
+            raise VenueChanged("changed: a list was expected")
+        return [read_candle(at, (1, 1, 1, 1), 1, market, step_ms) for at in wire.doc], 0
 
     return CandleSource(call, parse, frozenset(steps), page=100, pages=pages, reach=reach)
 
@@ -112,6 +117,66 @@ class TestPages:
         assert {0} == {page.first_ms % (4 * HOUR) for page in pages}
 
 
+class TestSeries:
+    """What is made of pages that came and of those that did not."""
+
+    # 250 hours in three pages.
+    FIRST = SIX_PM - 249 * HOUR
+
+    async def told(self, *docs: Any) -> tuple[list[int], int, list[str], set[str]]:
+        """Opening times, the time of reading, shortfalls and unreadable coins, by page."""
+        one = source(HOUR)
+        ask = asked("1h", self.FIRST, AT)
+        pages, _ = pages_of(read_span(ask), one)
+        answers = {one.call(BTC, page): doc for page, doc in zip(pages, docs, strict=True)}
+        ask = asking_for("binance", "BTC", answers)
+        ask.options = {"interval": "1h", "since_ms": self.FIRST, "until_ms": AT}
+        rows = await ask_candles(ask, [BTC], one)
+        times = [candle.t for row in rows for candle in row.candles]
+        return times, rows[0].fetched_at if rows else 0, ask.shortfalls, ask.unreadable
+
+    async def test_pages_make_one_series(self) -> None:
+        """Ascending, each candle once, those outside a page left out; read with the newest page."""
+        late, middle, early = SIX_PM, SIX_PM - 120 * HOUR, self.FIRST
+        docs = ([late, late], [middle, late], ([early, early - HOUR], AT - DAY))
+        assert ([early, middle, late], AT, [], set()) == await self.told(*docs)
+
+    async def test_the_newest_page_tells_how_old_an_answer_is(self) -> None:
+        """A page of yesterday that was read yesterday is no older answer."""
+        one = source(HOUR)
+        ask = asked("1h", self.FIRST, AT)
+        pages, _ = pages_of(read_span(ask), one)
+        docs: list[Any] = [[SIX_PM], ([], AT - DAY), ([], AT - DAY)]
+        days = zip(pages, docs, strict=True)
+        answered = asking_for("binance", "BTC", {one.call(BTC, page): doc for page, doc in days})
+        answered.options = ask.options
+        assert 1 == len(await ask_candles(answered, [BTC], one))
+        assert AT == answered.read_at
+
+    @pytest.mark.parametrize("broken", [VenueHttp(503), "<html>"])
+    async def test_a_page_that_fails_leaves_no_hole(self, broken: Any) -> None:
+        """Without the middle page the series begins after it, and says so."""
+        times, _, reasons, _ = await self.told([SIX_PM], broken, [self.FIRST])
+        assert [SIX_PM] == times
+        assert 2 == len(reasons)
+        assert f"missing: candles of BTCUSDT from before {SIX_PM - 99 * HOUR}" == reasons[1]
+
+    async def test_without_the_newest_page_there_is_no_series(self) -> None:
+        """What is older would look like the present."""
+        times, _, reasons, unreadable = await self.told(VenueHttp(503), [SIX_PM], [self.FIRST])
+        assert ([], {"BTC"}) == (times, unreadable)
+        assert "http 503" in reasons[0]
+
+    async def test_if_all_pages_fail_the_venue_fails(self) -> None:
+        """One reason, that of the newest."""
+        with pytest.raises(VenueHttp):
+            await self.told(*[VenueHttp(503)] * 3)
+
+    async def test_no_market_asks_nothing(self) -> None:
+        """No coin of the question is listed."""
+        assert [] == await ask_candles(asked("1h", self.FIRST, AT), [], source(HOUR))
+
+
 class TestFreshness:
     """How old a copy of a page may be."""
 
@@ -123,8 +188,6 @@ class TestFreshness:
         page = Page(MINUTE, AT - DAY, AT - ended_ago * 1000)
         call = keep_past(get("https://venue.test/candles"), page, AT)
         assert fresh == call.fresh
-        # What is final says nothing about how old an answer is.
-        assert (fresh > 5) == call.reference
 
 
 def bar(at: int, o: float, h: float, low: float, c: float, v: float) -> Candle:

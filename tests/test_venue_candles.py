@@ -366,7 +366,7 @@ class TestKraken:
 
 
 @pytest.mark.parametrize("venue", VENUES)
-async def test_a_missing_page_leaves_no_hole(venue: str) -> None:
+async def test_a_venue_that_fails_has_no_series(venue: str) -> None:
     """All of what is asked fails: the venue's failure, no empty series."""
     ask = about(venue, "BTC", failing={"klines": VenueHttp(503), "candles": VenueHttp(503)})
     if venue == "hyperliquid":

@@ -29,7 +29,7 @@ def list_bars(market: Market, listing: Listing, request: SimRequest, *, quiet: b
     if granularity not in _STEPS:
         return answer({"message": "Unsupported granularity"}, 400)
     step, now = int(granularity) * 1000, request.now_ms
-    first, end = now - (_PAGE - 1) * step, now
+    first, end = now - now % step - (_PAGE - 1) * step, now
     if "start" in request.query and "end" in request.query:
         try:
             first, end = _moment(request.query["start"]), _moment(request.query["end"])

@@ -6,7 +6,6 @@ the same everywhere. Opening times lie on the UTC grid of their interval, a day 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
 from typing import Any, NamedTuple
 
 from mmflow_mcp.clock import DAY_MS, HOUR_MS
@@ -168,10 +167,7 @@ def keep_past(call: Call, page: Page, now_ms: int) -> Call:
     ended: it must be younger than the end.
     """
     ended = (now_ms - page.until_ms) / 1000 - SETTLING
-    if ended <= RUNNING:
-        return replace(call, fresh=RUNNING)
-    # What supports an answer does not make it old.
-    return replace(call, fresh=min(ended, HOUR), reference=True)
+    return replace(call, fresh=max(RUNNING, min(ended, HOUR)))
 
 
 async def ask_candles(
@@ -182,7 +178,12 @@ async def ask_candles(
     pages, first = pages_of(span, source)
     markets = list(traded)
     calls = [
-        replace(keep_past(source.call(market, page), page, span.now_ms), optional=True)
+        replace(
+            keep_past(source.call(market, page), page, span.now_ms),
+            optional=True,
+            # How old an answer is its newest candles tell.
+            reference=page is not pages[0],
+        )
         for market in markets
         for page in pages
     ]
@@ -207,22 +208,20 @@ def _read_series(
 ) -> CandleSeries | None:
     """The candles of the newest pages up to the first that failed: a gap would look like peace."""
     found: dict[int, Candle] = {}
-    # Why a page failed is said already: its call is optional.
-    whole = list(takewhile(lambda one: bool(one[1]), told))
-    for page, wire in whole:
-        try:
-            candles, bad = wire.parsed(source.parse, market, page.step_ms)
-        except VenueChanged as error:
-            ask.short(f"{error.reason} ({market.symbol})", coin=market.coin)
+    first = span.until_ms
+    for page, wire in told:
+        # Why a page failed is said already: its call is optional.
+        candles = _read_page(ask, market, page, wire, source) if wire else None
+        if candles is None:
+            ask.short(f"missing: candles of {market.symbol} from before {first}", coin=market.coin)
             break
-        ask.unread(bad)
+        first = page.first_ms
         found |= {c.t: c for c in candles if page.first_ms <= c.t < page.until_ms}
     candles = combine([found[t] for t in sorted(found)], span.step_ms)
     if not candles:
-        ask.short(f"missing: no candles of {market.symbol} in that time", coin=market.coin)
+        if first < span.until_ms or not told:
+            ask.short(f"missing: no candles of {market.symbol} in that time", coin=market.coin)
         return None
-    if len(whole) < len(told):
-        ask.short(f"missing: candles of {market.symbol} from before {candles[0].t}")
     return CandleSeries(
         coin=market.coin,
         venue=ask.venue,
@@ -231,8 +230,21 @@ def _read_series(
         quote=market.quote,
         interval=span.interval,
         candles=tuple(candles),
-        fetched_at=whole[0][1].fetched_at,
+        fetched_at=told[0][1].fetched_at,
     )
+
+
+def _read_page(
+    ask: Ask, market: Traded, page: Page, wire: Wire, source: CandleSource
+) -> list[Candle] | None:
+    """The candles of an answer, None where it is in no known shape."""
+    try:
+        candles, bad = wire.parsed(source.parse, market, page.step_ms)
+    except VenueChanged as error:
+        ask.short(f"{error.reason} ({market.symbol})", coin=market.coin)
+        return None
+    ask.unread(bad)
+    return candles
 
 
 def combine(candles: Sequence[Candle], step_ms: int) -> list[Candle]:
