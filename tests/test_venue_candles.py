@@ -8,15 +8,17 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from excerpts import asked_of
+from excerpts import asked_of, asking_for
 from wires import RECORDINGS, SAMPLES, Answers, asking
 
-from mmflow_mcp.errors import VenueChanged, VenueError, VenueHttp, VenueRejected
+from mmflow_mcp.errors import Unrecorded, VenueChanged, VenueError, VenueHttp, VenueRejected
 from mmflow_mcp.rows.candles import Candle, CandleSeries, OrderBook
 from mmflow_mcp.upstream.wire import Wire
 from mmflow_mcp.venues import coinbase_candles, hyperliquid_candles, kraken_candles, roll
 from mmflow_mcp.venues.ask import Ask
+from mmflow_mcp.venues.binance import USDM
 from mmflow_mcp.venues.candle_rows import STEPS, Page, Traded, parse_book
+from mmflow_mcp.venues.fapi import exchange_info
 from mmflow_mcp.venues.fapi_candles import depth, find_sides, klines, parse_klines
 
 pytestmark = pytest.mark.anyio
@@ -138,6 +140,20 @@ class TestFapi:
         assert any("candles of BB without the list" in reason for reason in ask.shortfalls)
         assert {"BB"} <= ask.unreadable
 
+    async def test_beside_a_whole_list_nothing_is_guessed(self) -> None:
+        """SOL has a perpetual in USDC alone: SOLUSDT is not asked, nor is XRP's."""
+        names = ("BTC", "USDT"), ("ETH", "USDT"), ("SOL", "USDC")
+        rows = [
+            {"symbol": base + quote, "baseAsset": base, "quoteAsset": quote}
+            | {"contractType": "PERPETUAL", "status": "TRADING", "underlyingType": "COIN"}
+            for base, quote in names
+        ]
+        ask = asking_for("binance", "SOL XRP", {exchange_info(USDM): {"symbols": rows}})
+        with pytest.raises(Unrecorded):
+            await books(ask)
+        asked = [url for url in asked_of(ask) if "depth" in url]
+        assert {"SOLUSDC"} == {dict(parse_qsl(urlsplit(url).query))["symbol"] for url in asked}
+
     @pytest.mark.parametrize("venue", FAPI)
     async def test_no_candles_are_said_and_no_row(self, venue: str) -> None:
         """ETH is listed and has none in that time."""
@@ -157,8 +173,6 @@ class TestFapi:
     )
     def test_a_page_weighs_by_its_size(self, size: int, weight: float) -> None:
         """1, 2, 5 or 10; a thousand levels of a book weigh 20."""
-        from mmflow_mcp.venues.binance import USDM
-
         btc = Traded("BTC", "BTCUSDT", "perp", "USDT")
         assert weight == klines(USDM, btc, Page(HOUR, THREE_PM, THREE_PM + size * HOUR)).weight
         assert 20 == depth(USDM, btc).weight
