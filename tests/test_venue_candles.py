@@ -200,6 +200,8 @@ class TestHyperliquid:
         assert [THREE_PM, THREE_PM + HOUR, THREE_PM + 3 * HOUR] == [one.t for one in btc.candles]
         assert Candle(THREE_PM, 80_000, 80_500, 79_900, 80_200, 120.5) == btc.candles[0]
         assert ("BTC", "perp", "USD") == (btc.symbol, btc.market, btc.quote)
+        # The list supports the answer and is not named in it.
+        assert ["candleSnapshot"] == ask.labels
         assert ["changed: 1 row could not be read"] == ask.shortfalls
 
     async def test_a_small_k_is_a_thousand(self) -> None:
