@@ -4,7 +4,7 @@ A pair may be asked by its key or its altname and is answered under its key. Ind
 extremes is of the day since 00:00 UTC, index 1 of 24 hours; `o` is the price at 00:00 UTC.
 """
 
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from mmflow_mcp.clock import DAY_MS
@@ -147,7 +147,11 @@ def _tell_ticker(market: Market, listing: Listing, now_ms: int) -> Row:
 
 
 def _show_candles(market: Market, request: SimRequest) -> Row:
-    """The last 720 candles, the running one among them; `since` (s) is exclusive."""
+    """The last 720 candles, the running one among them; `since` (s) is exclusive.
+
+    Without it, high and low are those of open and close: reading 720 candles of many pairs in
+    detail, for a look back at one of them, would take seconds.
+    """
     listing = _find(market, request, request.query.get("pair", ""))
     interval, since = request.query.get("interval", "1"), request.query.get("since", "0")
     if interval not in _INTERVALS or not since.isdecimal():
@@ -155,17 +159,11 @@ def _show_candles(market: Market, request: SimRequest) -> Row:
     step, now = int(interval) * 60_000, request.now_ms
     last = now - now % step
     first = max(last - (_CANDLES - 1) * step, (int(since) + 1) * 1000)
-    starts = range(-(-first // step) * step, last, step)
-    told = [_closed_bar(market, listing, at, step) for at in starts]
-    told.append(bar(market, listing, last, step, now))
+    starts = range(-(-first // step) * step, last + step, step)
+    looks: dict[str, int] = {} if "since" in request.query else {"looks": 1}
+    told = (bar(market, listing, at, step, now, **looks) for at in starts)
     rows = [_tell_bar(listing, one) for one in told if one is not None]
     return {listing.symbol: rows, "last": (last - step) // 1000}
-
-
-@lru_cache(32_768)
-def _closed_bar(market: Market, listing: Listing, start_ms: int, step_ms: int) -> Bar | None:
-    """A candle that has ended is always the same."""
-    return bar(market, listing, start_ms, step_ms, start_ms + step_ms)
 
 
 def _tell_bar(listing: Listing, one: Bar) -> list[Any]:

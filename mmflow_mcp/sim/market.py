@@ -52,14 +52,6 @@ class Market:
         self._listed: dict[tuple[str, tuple[int, ...]], tuple[Listing, ...]] = {}
         self._chains: dict[tuple[str, int], tuple[OptionQuote, ...]] = {}
 
-    def __eq__(self, other: object) -> bool:
-        """Markets of one seed are the same world."""
-        return isinstance(other, Market) and other.seed == self.seed
-
-    def __hash__(self) -> int:
-        """See `__eq__`."""
-        return hash(self.seed)
-
     def venues(self) -> tuple[str, ...]:
         """The venues with perpetuals that can be simulated."""
         return tuple(LISTERS)
