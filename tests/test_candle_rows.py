@@ -16,6 +16,7 @@ from mmflow_mcp.venues.candle_rows import (
     Sides,
     Traded,
     ask_candles,
+    coins_of,
     combine,
     keep_past,
     pages_of,
@@ -74,6 +75,18 @@ class TestSpans:
     def test_nothing_opens_after_now(self) -> None:
         """A question that reaches into tomorrow ends with the running candle."""
         assert SIX_PM + HOUR == read_span(asked("1h", SIX_PM, AT + DAY)).until_ms
+
+    def test_without_words_it_is_the_last_day_by_the_hour(self) -> None:
+        """24 hours, the running one among them; without coins the usual ones, and it is said."""
+        ask = asking_for("binance", "", {})
+        span = read_span(ask)
+        assert ("1h", SIX_PM - 23 * HOUR, SIX_PM + HOUR) == (
+            span.interval,
+            span.first_ms,
+            span.until_ms,
+        )
+        assert (("BTC", "ETH", "SOL"), "BTC, ETH, SOL") == (coins_of(ask), ask.narrowed)
+        assert ("BTC",) == coins_of(asking_for("binance", "BTC", {}))
 
     def test_days_open_at_midnight_utc(self) -> None:
         """The day that runs is that of 00:00."""

@@ -175,3 +175,15 @@ async def test_a_quiet_product_has_gaps() -> None:
         found = await gathered(app, Candles, "coinbase", "1INCH", **span("1m", 60))
     (row,) = found.rows
     assert NOW - 900_000 - 60_000 < row.candles[-1].t <= NOW - 900_000
+
+
+@pytest.mark.parametrize("venue", PERPS + SPOT)
+async def test_a_question_without_options_has_an_answer(venue: str) -> None:
+    """As doctor asks: BTC's last day by the hour, and its book."""
+    async with world() as app:
+        found = await gathered(app, Candles, venue, "BTC")
+        books = await gathered(app, OrderBooks, venue, "BTC")
+        (row,) = found.rows
+        assert (24, "1h", [], 1) == (len(row.candles), row.interval, found.notes, len(books.rows))
+        usual = await gather(app.core(), Candles, (roll()[venue],), None)
+    assert ["BTC", "ETH", "SOL"] == [row.coin for row in usual.rows]

@@ -16,6 +16,7 @@ from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.contracts import Contract
 from mmflow_mcp.venues.fields import amount, each, positive
 from mmflow_mcp.venues.pairs import Pair
+from mmflow_mcp.venues.shares import USUAL_COINS
 from mmflow_mcp.venues.singles import ask_some
 
 MINUTE_MS = 60_000
@@ -29,6 +30,9 @@ STEPS = {
     "1d": DAY_MS,
 }
 """The intervals that can be asked for, and their lengths in ms."""
+
+# What is answered where the question says nothing of it.
+USUAL_INTERVAL, USUAL_COUNT = "1h", 24
 
 # Seconds: a candle of the running interval changes with each trade.
 RUNNING = 5.0
@@ -133,11 +137,21 @@ class Span:
 
 
 def read_span(ask: Ask) -> Span:
-    """What `ask.options` say; nothing opens after now."""
-    interval = str(ask.options["interval"])
+    """What `ask.options` say, by default the last 24 hours by the hour; nothing opens after now."""
+    interval = str(ask.options.get("interval", USUAL_INTERVAL))
     step, now = STEPS[interval], ask.now_ms
-    until = min(_up(int(ask.options["until_ms"]), step), now - now % step + step)
-    return Span(interval, step, _up(int(ask.options["since_ms"]), step), until, now)
+    until = now - now % step + step
+    if "until_ms" in ask.options:
+        until = min(_up(int(ask.options["until_ms"]), step), until)
+    since = int(ask.options.get("since_ms", until - USUAL_COUNT * step))
+    return Span(interval, step, _up(since, step), until, now)
+
+
+def coins_of(ask: Ask) -> tuple[str, ...]:
+    """The coins asked for; of a question that names none, the usual ones."""
+    if ask.coins is None:
+        ask.narrowed = ", ".join(USUAL_COINS)
+    return ask.coins or USUAL_COINS
 
 
 def _up(at_ms: int, step_ms: int) -> int:

@@ -22,6 +22,7 @@ from mmflow_mcp.venues.candle_rows import (
     Traded,
     ask_books,
     ask_candles,
+    coins_of,
     perp_of,
     read_candle,
 )
@@ -87,4 +88,5 @@ async def ask_line_books(ask: Ask, line: Line) -> list[OrderBook]:
 
 
 async def _ask_markets(ask: Ask, line: Line, what: str) -> list[Traded]:
-    return [perp_of(contract) for contract in await ask_main_contracts(ask, line, what)]
+    contracts = await ask_main_contracts(ask, line, coins_of(ask), what)
+    return [perp_of(contract) for contract in contracts]

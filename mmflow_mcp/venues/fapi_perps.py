@@ -106,8 +106,10 @@ async def ask_funding(ask: Ask, lines: tuple[Line, ...]) -> list[FundingRow]:
     return picked
 
 
-async def ask_main_contracts(ask: Ask, line: Line, what: str) -> list[Contract]:
-    """The perpetual of a line that speaks for each coin asked for, the same as in `ask_funding`.
+async def ask_main_contracts(
+    ask: Ask, line: Line, coins: Iterable[str], what: str
+) -> list[Contract]:
+    """The perpetual of a line that speaks for each of these coins, the same as in `ask_funding`.
 
     Without the list of contracts it is the usual one of well-known coins; `what` is missing of the
     others.
@@ -115,7 +117,7 @@ async def ask_main_contracts(ask: Ask, line: Line, what: str) -> list[Contract]:
     books = _books(ask, (line,), await ask.all(exchange_info(line)), {})
     shelf = shelve(books)
     mains = {}
-    for coin in ask.coins or ():
+    for coin in coins:
         # Beside a whole list there is nothing to be guessed.
         places = shelf.places.get(coin, ()) if shelf.whole else _wanted(books, coin)
         if places:

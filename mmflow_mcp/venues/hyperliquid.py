@@ -19,7 +19,7 @@ from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import HOUR, Wire, ask_json
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
-from mmflow_mcp.venues.candle_rows import Traded, ask_books, ask_candles, perp_of
+from mmflow_mcp.venues.candle_rows import Traded, ask_books, ask_candles, coins_of, perp_of
 from mmflow_mcp.venues.coins import from_hyperliquid
 from mmflow_mcp.venues.contracts import (
     Contract,
@@ -105,7 +105,7 @@ async def _ask_traded(ask: Ask) -> list[Traded]:
     """The perpetuals of the coins asked for."""
     mains = (await ask.get(UNIVERSE)).parsed(parse_mains)
     ask.universe = mains
-    return [perp_of(mains[coin]) for coin in ask.coins or () if coin in mains]
+    return [perp_of(mains[coin]) for coin in coins_of(ask) if coin in mains]
 
 
 def parse_mains(wire: Wire) -> dict[str, Contract]:
