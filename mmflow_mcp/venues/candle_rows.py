@@ -227,15 +227,15 @@ def _read_series(
         # Why a page failed is said already: its call is optional.
         candles = _read_page(ask, market, page, wire, source) if wire else None
         if candles is None:
-            ask.short(f"missing: candles of {market.symbol} from before {first}", coin=market.coin)
             break
         first = page.first_ms
         found |= {c.t: c for c in candles if page.first_ms <= c.t < page.until_ms}
     candles = combine([found[t] for t in sorted(found)], span.step_ms)
     if not candles:
-        if first < span.until_ms or not told:
-            ask.short(f"missing: no candles of {market.symbol} in that time", coin=market.coin)
+        ask.short(f"missing: no candles of {market.symbol} in that time", coin=market.coin)
         return None
+    if told[-1][0].first_ms < first:
+        ask.short(f"missing: candles of {market.symbol} from before {first}", coin=market.coin)
     return CandleSeries(
         coin=market.coin,
         venue=ask.venue,
