@@ -114,13 +114,11 @@ class TestPages:
         assert [100, 100] == [page.size for page in pages]
         assert SIX_PM - 199 * HOUR == first == pages[-1].first_ms
 
-    def test_what_a_venue_does_not_keep_is_not_asked(self) -> None:
-        """Of 50 kept hours the running one is the last; an older span asks nothing."""
+    def test_what_a_venue_does_not_keep_has_an_edge(self) -> None:
+        """Of 50 kept hours the running one is the last; older ones are asked for all the same."""
         kept = source(HOUR, reach=50)
-        pages, first = pages_of(read_span(asked("1h", SIX_PM - 99 * HOUR, AT)), kept)
-        assert ([50], SIX_PM - 49 * HOUR) == ([page.size for page in pages], first)
-        old = read_span(asked("1h", SIX_PM - 99 * HOUR, SIX_PM - 60 * HOUR))
-        assert [] == pages_of(old, kept)[0]
+        pages, edge = pages_of(read_span(asked("1h", SIX_PM - 99 * HOUR, AT)), kept)
+        assert ([100], SIX_PM - 49 * HOUR) == ([page.size for page in pages], edge)
 
     def test_a_lacking_interval_is_asked_as_the_next_smaller_one(self) -> None:
         """4 h of 1 h, not of 15 m; pages begin on the grid of 4 h."""
@@ -173,6 +171,28 @@ class TestSeries:
         assert [SIX_PM] == times
         assert 2 == len(reasons)
         assert f"missing: candles of BTCUSDT from before {SIX_PM - 99 * HOUR}" == reasons[1]
+
+    @pytest.mark.parametrize(("since", "said"), [(49, False), (50, True), (99, True)])
+    async def test_what_a_venue_no_longer_keeps_is_said(self, since: int, *, said: bool) -> None:
+        """Of 50 hours kept, the 50th before now is there and the 51st is not."""
+        kept = source(HOUR, reach=50)
+        first = SIX_PM - since * HOUR
+        ((page,), _) = pages_of(read_span(asked("1h", first, AT)), kept)
+        ask = asking_for("binance", "BTC", {kept.call(BTC, page): [SIX_PM - 49 * HOUR, SIX_PM]})
+        ask.options = {"interval": "1h", "since_ms": first, "until_ms": AT}
+        assert 1 == len(await ask_candles(ask, [BTC], kept))
+        reason = f"missing: candles of BTCUSDT from before {SIX_PM - 49 * HOUR}"
+        assert ([reason] if said else []) == ask.shortfalls
+
+    async def test_a_recording_may_hold_what_a_venue_no_longer_keeps(self) -> None:
+        """Candles of long ago are answered, and nothing is said to be missing."""
+        kept, first = source(HOUR, reach=50), SIX_PM - 99 * HOUR
+        span = asked("1h", first, first + 10 * HOUR)
+        ((page,), _) = pages_of(read_span(span), kept)
+        ask = asking_for("binance", "BTC", {kept.call(BTC, page): [first]})
+        ask.options = span.options
+        (row,) = await ask_candles(ask, [BTC], kept)
+        assert ([first], []) == ([one.t for one in row.candles], ask.shortfalls)
 
     async def test_without_the_newest_page_there_is_no_series(self) -> None:
         """What is older would look like the present."""

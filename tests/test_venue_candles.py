@@ -20,6 +20,7 @@ from mmflow_mcp.venues.binance import USDM
 from mmflow_mcp.venues.candle_rows import STEPS, Page, Traded, parse_book
 from mmflow_mcp.venues.fapi import exchange_info
 from mmflow_mcp.venues.fapi_candles import depth, find_sides, klines, parse_klines
+from mmflow_mcp.venues.kraken import PAIRS
 
 pytestmark = pytest.mark.anyio
 
@@ -364,12 +365,26 @@ class TestKraken:
         assert ["changed: the book is crossed (XETHZUSD)"] == ask.shortfalls
 
     async def test_what_lies_beyond_720_is_said(self) -> None:
-        """A span that ended long ago asks for nothing."""
-        ask = about("kraken", "BTC", since_ms=AT - 2000 * HOUR, until_ms=AT - 1000 * HOUR)
+        """A span that ended long ago is answered with the newest candles, none of which are it."""
+        old: dict[str, Any] = {
+            "since_ms": AT - 2000 * HOUR,
+            "until_ms": AT - 1990 * HOUR,
+            "interval": "1h",
+        }
+        pairs = json.loads((SAMPLES / "kraken.har").read_text())["log"]["entries"][0]
+        btc = Traded("BTC", "XXBTZUSD", "spot", "USD")
+        first = -(-old["since_ms"] // HOUR) * HOUR
+        call = kraken_candles.candles(btc, Page(HOUR, first, first + 10 * HOUR))
+        newest = {"result": {"XXBTZUSD": [[THREE_PM // 1000, *"1111111"]], "last": 0}}
+        listed = json.loads(pairs["response"]["content"]["text"])
+        ask = asking_for("kraken", "BTC", {PAIRS: listed, call: newest})
+        ask.options = old
         assert {} == await series(ask)
-        assert not [url for url in asked_of(ask) if "OHLC" in url]
         edge = THREE_PM + 3 * HOUR - 719 * HOUR
-        assert f"missing: candles of XXBTZUSD from before {edge}" in ask.shortfalls
+        assert [
+            "missing: no candles of XXBTZUSD in that time",
+            f"missing: candles of XXBTZUSD from before {edge}",
+        ] == ask.shortfalls
 
     @pytest.mark.parametrize(
         "doc", ["<html>", {"error": []}, {"result": None}, {"result": {"XXBTZUSD": [[1]]}}]

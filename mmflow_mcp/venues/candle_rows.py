@@ -159,19 +159,22 @@ def _up(at_ms: int, step_ms: int) -> int:
 
 
 def pages_of(span: Span, source: CandleSource) -> tuple[list[Page], int]:
-    """The pages of a span, newest first, and the time from which on they reach."""
+    """The pages of a span, newest first, and the time before which there are no candles.
+
+    What a venue says that it does not keep is asked for all the same: recordings have it.
+    """
     step = max(one for one in source.steps if span.step_ms % one == 0)
-    first = max(span.first_ms, span.until_ms - source.page * source.pages * step)
+    first = edge = max(span.first_ms, span.until_ms - source.page * source.pages * step)
     if source.reach is not None:
         newest = span.now_ms - span.now_ms % step
-        first = max(first, _up(newest - (source.reach - 1) * step, span.step_ms))
+        edge = max(first, _up(newest - (source.reach - 1) * step, span.step_ms))
     pages = []
     until = span.until_ms
     while until > first:
         start = max(first, until - source.page * step)
         pages.append(Page(step, start, until))
         until = start
-    return pages, first
+    return pages, edge
 
 
 def keep_past(call: Call, page: Page, now_ms: int) -> Call:
@@ -189,7 +192,7 @@ async def ask_candles(
 ) -> list[CandleSeries]:
     """A series for each market that has candles in the span; what there is not is said."""
     span = read_span(ask)
-    pages, first = pages_of(span, source)
+    pages, edge = pages_of(span, source)
     markets = list(traded)
     calls = [
         replace(
@@ -208,8 +211,8 @@ async def ask_candles(
         series = _read_series(ask, market, span, source, list(zip(pages, told, strict=True)))
         if series is not None:
             rows.append(series)
-        if first > span.first_ms:
-            ask.short(f"missing: candles of {market.symbol} from before {first}", coin=market.coin)
+        if edge > span.first_ms and (series is None or series.candles[0].t >= edge):
+            ask.short(f"missing: candles of {market.symbol} from before {edge}", coin=market.coin)
     return rows
 
 
