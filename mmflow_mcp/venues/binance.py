@@ -13,6 +13,7 @@ from typing import Any
 
 from mmflow_mcp.errors import VenueError
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.candles import CandleSeries, OrderBook
 from mmflow_mcp.rows.history import FundingPast, OpenInterestPast
 from mmflow_mcp.rows.positions import PositioningRow
 from mmflow_mcp.rows.spot import SpotRow
@@ -34,6 +35,7 @@ from mmflow_mcp.venues.fapi import (
     refused,
     status_of,
 )
+from mmflow_mcp.venues.fapi_candles import ask_line_books, ask_line_candles
 from mmflow_mcp.venues.fapi_past import ask_funding_history
 from mmflow_mcp.venues.fapi_perps import ask_funding, ask_open_interest
 from mmflow_mcp.venues.fapi_rows import PERIODS
@@ -179,6 +181,14 @@ class Binance(Venue):
         """Shares of accounts and of the top traders' positions, of USD-M contracts."""
         (listed,) = await ask.all(exchange_info(USDM))
         return await ask_positioning(ask, listed, USDM)
+
+    async def candles(self, ask: Ask) -> list[CandleSeries]:
+        """Candles of each coin's main USD-M perpetual."""
+        return await ask_line_candles(ask, USDM)
+
+    async def order_book(self, ask: Ask) -> list[OrderBook]:
+        """The order book of each coin's main USD-M perpetual, a thousand levels a side."""
+        return await ask_line_books(ask, USDM)
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every trading contract, stocks and dated futures among them, and every spot pair."""
