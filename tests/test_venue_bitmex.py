@@ -17,9 +17,8 @@ from mmflow_mcp.venues.bitmex import (
     parse_funding,
     parse_markets,
     parse_open_interest,
-    read_hours,
-    read_moment,
 )
+from mmflow_mcp.venues.bitmex_moments import read_hours, read_moment
 
 VENUE = Bitmex()
 READ_AT = 1_789_412_345_678

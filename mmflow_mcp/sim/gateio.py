@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any
 
 from mmflow_mcp.sim.expiries import expiry_of, next_last_fridays
-from mmflow_mcp.sim.gateio_positions import hour_before, tell_holders, tell_orders
+from mmflow_mcp.sim.gateio_past import INTERVALS_S, tell_fundings, tell_stats
+from mmflow_mcp.sim.gateio_positions import hour_before, tell_orders
 from mmflow_mcp.sim.market import Listing, Market, Perp
 from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, answer, fixed, shortest
 
@@ -26,7 +27,6 @@ _TYPES = {
     "index": "indices",
 }
 _STATUS = {"live": "trading", "prelaunch": "prelaunch", "delisted": "delisting"}
-_INTERVALS_S = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "4h": 14400, "1d": 86400}
 _CREATED_S = 1_700_000_000
 
 Row = dict[str, Any]
@@ -252,53 +252,22 @@ def _tell_change(perp: Perp) -> Row:
 
 
 def _show_fundings(settle: str, market: Market, request: SimRequest) -> list[Row]:
-    """Newest first; some settlements are written down a second after the hour."""
     listing = _asked_for(market, settle, request)
     limit = _whole(request, "limit", 100, 1000)
     first = _whole(request, "from", 0)
     last = min(request.now_ms // 1000, _whole(request, "to", request.now_ms // 1000))
-    period = listing.period_hours * 3600
-    settled = range(last - last % period, first - 1, -period)[:limit]
-    if listing.status != "live":
-        settled = range(0)
-    return [
-        {
-            "t": at + (at // period) % 3 // 2,
-            "r": shortest(market.settled_funding(listing, at * 1000)),
-        }
-        for at in settled
-    ]
+    return tell_fundings(market, listing, first, last, limit)
 
 
 def _show_stats(settle: str, market: Market, request: SimRequest) -> list[Row]:
-    """Ascending points; open interest counts both sides, as in the tickers."""
     listing = _asked_for(market, settle, request)
-    step = _INTERVALS_S.get(request.query.get("interval") or "5m")
+    step = INTERVALS_S.get(request.query.get("interval") or "5m")
     if step is None:
         raise _Refused("INVALID_PARAM_VALUE", "Invalid value for interval")
     limit = _whole(request, "limit", 30, 100)
     last = request.now_ms // 1000 // step * step
     first = _whole(request, "from", last - (limit - 1) * step)
-    moments = range(-(-first // step) * step, last + 1, step)[:limit]
-    return [
-        _tell_stats(market.perp(listing, at * 1000), at)
-        | tell_holders(market, listing, at, step, request.now_ms)
-        for at in moments
-    ]
-
-
-def _tell_stats(perp: Perp, at_s: int) -> Row:
-    users = 40 + int(perp.oi_usd / 40_000)
-    return {
-        "time": at_s,
-        "lsr_taker": round(perp.last / perp.mark, 6),
-        "top_lsr_account": 0.8,
-        "long_users": users,
-        "short_users": users * 4 // 5,
-        "open_interest": _count(2 * perp.open_interest),
-        "open_interest_usd": round(2 * perp.oi_usd, 4),
-        "mark_price": perp.mark,
-    }
+    return tell_stats(market, listing, step, first, limit, request.now_ms)
 
 
 def _show_orders(settle: str, market: Market, request: SimRequest) -> list[Row]:

@@ -10,6 +10,7 @@ from typing import Any
 from mmflow_mcp.clock import DAY_MS
 from mmflow_mcp.sim.bars import Bar, bar, book
 from mmflow_mcp.sim.kraken_futures import FUTURES_HOST, futures_not_found, futures_routes
+from mmflow_mcp.sim.kraken_past import past_routes
 from mmflow_mcp.sim.market import Listing, Market, Perp
 from mmflow_mcp.sim.spot_listings import KRAKEN_BASES
 from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, answer, fixed
@@ -42,7 +43,7 @@ def routes(market: Market) -> Routes:
         ("GET", SPOT_HOST, f"/0/public/{path}"): partial(_serve, market, view)
         for path, view in views.items()
     }
-    return served | futures_routes(market)
+    return served | futures_routes(market) | past_routes(market)
 
 
 def not_found(request: SimRequest) -> SimResponse:

@@ -270,7 +270,7 @@ def _tell_funding(market: Market, listing: Listing, at_ms: int, stop_ms: int) ->
     """What was paid at a full hour, or so far in the day that begins there."""
     hours = range(at_ms, stop_ms, HOUR_MS)
     percent = sum(market.settled_funding(listing, hour) / 8 * 100 for hour in hours)
-    value = abs(percent) / 100 * market.perp(listing, at_ms).index
+    value = abs(percent) / 100 * market.index(listing, at_ms)
     return {
         "timestamp": at_ms // 1000,
         "value": fixed(value, 8),

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from mmflow_mcp.clock import DAY_MS, HOUR_MS
+from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.sim.market import Listing, Market, Perp
+from mmflow_mcp.sim.okx_past import BARS, tell_fundings, tell_interest
 from mmflow_mcp.sim.okx_positions import PERIODS, tell_liquidations, tell_ratios
 from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, answer, fixed, shortest
 
@@ -18,8 +19,6 @@ HOSTS = ("www.okx.com", "openapi.okx.com")
 _TYPES = {"perp": "SWAP", "future": "FUTURES", "spot": "SPOT"}
 _STATES = {"live": "live", "prelaunch": "preopen", "delisted": "suspend"}
 _CATEGORIES = {"crypto": "1", "stock": "3", "index": "3", "commodity": "4", "forex": "5"}
-_EIGHT_HOURS_EAST = 8 * HOUR_MS
-_KEPT_MS = 92 * DAY_MS
 _LISTED = "1700000000000"
 
 # Beside what the market lists: a swap that has not opened, told by its name only, and gold in a
@@ -28,8 +27,6 @@ _EMPTY_SWAP = "ETH-USD_UM-SWAP"
 _GOLD = "XAU-USD_UM_XPERP-310502"
 _GOLD_EXPIRY = "1935475200000"
 
-_PERIODS = {"m": HOUR_MS // 60, "H": HOUR_MS, "D": DAY_MS, "W": 7 * DAY_MS}
-_BARS = ("5m", "15m", "30m", "1H", "2H", "4H", "6H", "12H", "1D", "2D", "3D", "5D", "1W")
 
 Row = dict[str, Any]
 View = Callable[[Market, SimRequest], list[Any]]
@@ -176,6 +173,42 @@ def _tell_interest(perp: Perp) -> Row:
     }
 
 
+def _swap(market: Market, name: str, now_ms: int) -> Listing:
+    """The live swap of a name; without one an error."""
+    listed = _list(market, "SWAP", now_ms)
+    found = next((i for i in listed if i.symbol == name and i.status == "live"), None)
+    if found is None:
+        raise _unknown(name)
+    return found
+
+
+def _show_fundings(market: Market, request: SimRequest) -> list[Any]:
+    """`after` asks for what is older, `before` for what is newer."""
+    listing = _swap(market, _required(request, "instId"), request.now_ms)
+    limit = min(400, max(1, _whole(request, "limit", 100)))
+    before = min(request.now_ms + 1, _whole(request, "after", request.now_ms + 1))
+    return tell_fundings(
+        market, listing, _whole(request, "before", -1) + 1, before, limit, request.now_ms
+    )
+
+
+def _show_interest_history(market: Market, request: SimRequest) -> list[Any]:
+    """`end` is exclusive."""
+    asked = _required(request, "instId")
+    period = request.query.get("period") or "5m"
+    if period.removesuffix("utc") not in BARS:
+        raise _Refused("51000", "Parameter period error")
+    listed = [i for i in market.listings("okx", request.now_ms) if i.kind != "spot"]
+    listing = next((i for i in listed if i.symbol == asked and i.status == "live"), None)
+    if listing is None:
+        raise _unknown(asked)
+    limit = min(100, max(1, _whole(request, "limit", 100)))
+    before = min(request.now_ms + 1, _whole(request, "end", request.now_ms + 1))
+    return tell_interest(
+        market, listing, period, _whole(request, "begin", 0), before, limit, request.now_ms
+    )
+
+
 def _show_funding(market: Market, request: SimRequest) -> list[Any]:
     asked = _required(request, "instId")
     swaps = _list(market, "SWAP", request.now_ms)
@@ -213,35 +246,6 @@ def _tell_funding(market: Market, listing: Listing, now_ms: int) -> Row:
         "minFundingRate": "-0.00375",
         "maxFundingRate": "0.00375",
         "ts": str(now_ms),
-    }
-
-
-def _show_fundings(market: Market, request: SimRequest) -> list[Any]:
-    """Newest first; `after` asks for what is older, `before` for what is newer."""
-    asked = _required(request, "instId")
-    swaps = _list(market, "SWAP", request.now_ms)
-    listing = next((i for i in swaps if i.symbol == asked and i.status == "live"), None)
-    if listing is None:
-        raise _unknown(asked)
-    limit = min(400, max(1, _whole(request, "limit", 100)))
-    last = min(request.now_ms, _whole(request, "after", request.now_ms + 1) - 1)
-    first = max(request.now_ms - _KEPT_MS, _whole(request, "before", -1) + 1)
-    period = listing.period_hours * HOUR_MS
-    settled = range(last - last % period, first - 1, -period)[:limit]
-    return [_tell_settled(market, listing, at_ms) for at_ms in settled]
-
-
-def _tell_settled(market: Market, listing: Listing, at_ms: int) -> Row:
-    """`fundingRate` was predicted a minute before, `realizedRate` was charged."""
-    predicted = market.perp(listing, at_ms - 60_000).funding_rate
-    return {
-        "instType": "SWAP",
-        "instId": listing.symbol,
-        "formulaType": "withRate",
-        "fundingRate": shortest(predicted),
-        "realizedRate": shortest(market.settled_funding(listing, at_ms)),
-        "fundingTime": str(at_ms),
-        "method": "current_period",
     }
 
 
@@ -358,32 +362,6 @@ def _tell_ticker(kind: str, name: str, perp: Perp | None, now_ms: int) -> Row:
         row["vol24h"] = shortest(round(traded / listing.contract_size, 8))
         row["volCcy24h"] = shortest(perp.volume_coins)
     return row
-
-
-def _show_interest_history(market: Market, request: SimRequest) -> list[Any]:
-    """[ts, contracts, coins, USD], newest first; `end` is exclusive; 100 bars are kept at 1D.
-
-    Bars of six hours and more begin on the UTC+8 clock unless the period ends in "utc".
-    """
-    asked = _required(request, "instId")
-    period = request.query.get("period") or "5m"
-    bar = period.removesuffix("utc")
-    if bar not in _BARS:
-        raise _Refused("51000", "Parameter period error")
-    listed = [i for i in market.listings("okx", request.now_ms) if i.kind != "spot"]
-    listing = next((i for i in listed if i.symbol == asked and i.status == "live"), None)
-    if listing is None:
-        raise _unknown(asked)
-    step = int(bar[:-1]) * _PERIODS[bar[-1]]
-    shift = _EIGHT_HOURS_EAST if step >= 6 * HOUR_MS and period == bar else 0
-    limit = min(100, max(1, _whole(request, "limit", 100)))
-    kept = max(
-        3 * DAY_MS, 5 * DAY_MS if step >= HOUR_MS else 0, 100 * step if step >= DAY_MS else 0
-    )
-    last = min(request.now_ms, _whole(request, "end", request.now_ms + 1) - 1)
-    first = max(request.now_ms - kept, _whole(request, "begin", 0))
-    moments = range(last - (last + shift) % step, first - 1, -step)[:limit]
-    return [[str(t), *_tell_interest(market.perp(listing, t)).values()] for t in moments]
 
 
 def _show_ratios(view: str, market: Market, request: SimRequest) -> list[Any]:

@@ -9,15 +9,17 @@ in USD, settled in BTC. Bitcoin is XBT.
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.errors import VenueBlocked, VenueError, VenueRejected
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.history import FundingPast
 from mmflow_mcp.upstream.wire import Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.bitmex_moments import read_hours, read_moment
+from mmflow_mcp.venues.bitmex_past import ask_funding_history
 from mmflow_mcp.venues.coins import canonical
 from mmflow_mcp.venues.contracts import (
     INVERSE_FIRST,
@@ -37,6 +39,7 @@ from mmflow_mcp.venues.fields import (
     rate,
 )
 from mmflow_mcp.venues.moments import are_apart, note_apart
+from mmflow_mcp.venues.settlements import coin_of
 from mmflow_mcp.venues.singles import REFUSALS, ask_singly
 
 HOST = "www.bitmex.com"
@@ -74,8 +77,6 @@ _KINDS = {
 _DOLLARS = frozenset({"USD", "USDT", "USDC"})
 _SATOSHI = 1e8
 _MICRO = 1e6
-# fundingInterval is a length of time written as the moment that long after this one.
-_LENGTHS_BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
 _ERROR_NAME = re.compile(rb'"name"\s*:\s*"([A-Za-z]{1,40})"')
 
 
@@ -136,6 +137,15 @@ class Bitmex(Venue):
         if refusal and any(coin not in rows for coin in ask.coins or ()):
             ask.short(refusal.reason)
         return ask.pick(rows)
+
+    async def funding_history(self, ask: Ask) -> list[FundingPast]:
+        """What the coin's main perpetual paid; which that is of other coins, a list tells."""
+        mains = {"BTC": ALWAYS}
+        if coin_of(ask) not in mains:
+            (first, *more), _ = await _instruments(ask, summed=False)
+            rows, _, _ = first.parsed(parse_funding, tuple(more))
+            mains |= {coin: row.symbol for coin, row in rows.items() if row.symbol}
+        return await ask_funding_history(ask, mains)
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every open instrument that can be traded."""
@@ -318,24 +328,6 @@ def parse_funding(
     if ALWAYS not in {symbol for wire in (first, *more) for symbol in read_names(wire)}:
         silent["BTC"] = (*silent.get("BTC", ()), ALWAYS)
     return main_perpetuals(rows, INVERSE_FIRST), silent, bad + missed
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        msg = "not a moment in UTC"
-        raise ValueError(msg)
-    return moment
-
-
-def read_moment(text: str) -> int:
-    """`2019-12-18T04:00:00.000Z` as epoch milliseconds."""
-    return round(_moment(text).timestamp() * 1000)
-
-
-def read_hours(text: str) -> float:
-    """`2000-01-01T08:00:00.000Z` means 8 hours: the time since the first moment of 2000."""
-    return (_moment(text) - _LENGTHS_BEGIN).total_seconds() * 1000 / HOUR_MS
 
 
 def parse_markets(wire: Wire) -> tuple[list[MarketRow], int]:

@@ -14,12 +14,14 @@ from typing import Any
 
 from mmflow_mcp.errors import VenueError, VenueHttp, VenueRateLimited, VenueRejected
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow, OptionChain
+from mmflow_mcp.rows.history import FundingPast
 from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import NOTHING, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.deribit_chain import INDEX, count_lonely, parse_chain
 from mmflow_mcp.venues.deribit_names import INVERSE, LINEAR, read_kind
+from mmflow_mcp.venues.deribit_past import ask_funding_history
 from mmflow_mcp.venues.deribit_perps import names_of, parse_funding, parse_open_interest, read_times
 from mmflow_mcp.venues.fields import each, member
 from mmflow_mcp.venues.moments import are_apart, note_apart
@@ -106,6 +108,10 @@ class Deribit(Venue):
         _tell_silent(ask, silent)
         _tell_lacking(ask, wires, lacking, linear_adds=False)
         return ask.pick(rows)
+
+    async def funding_history(self, ask: Ask) -> list[FundingPast]:
+        """What accrued hour by hour on the coin's main perpetual."""
+        return await ask_funding_history(ask)
 
     async def option_chain(self, ask: Ask) -> list[OptionChain]:
         """The chain of one underlying, with the index it settles against, in one round."""

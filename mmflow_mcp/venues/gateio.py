@@ -20,6 +20,7 @@ from mmflow_mcp.errors import (
     VenueRejected,
 )
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.history import FundingPast, OpenInterestPast
 from mmflow_mcp.rows.positions import LiquidationTape, PositioningRow
 from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.upstream.budget import Meter
@@ -43,6 +44,7 @@ from mmflow_mcp.venues.gateio_contracts import (
     read_names,
     settle_of,
 )
+from mmflow_mcp.venues.gateio_past import ask_funding_history, ask_open_interest_history
 from mmflow_mcp.venues.gateio_positions import ask_liquidations, ask_positioning
 from mmflow_mcp.venues.gateio_spot import GATEIO_SPOT
 from mmflow_mcp.venues.moments import are_apart, note_apart
@@ -151,6 +153,14 @@ class Gateio(Venue):
         for coin in ask.wants(silent):
             ask.short(f"missing: no funding rate of {', '.join(silent[coin])}", coin=coin)
         return ask.pick(rows)
+
+    async def funding_history(self, ask: Ask) -> list[FundingPast]:
+        """What the coin's main contract paid."""
+        return await ask_funding_history(ask, await _known_books(ask, *QUOTES))
+
+    async def open_interest_history(self, ask: Ask) -> list[OpenInterestPast]:
+        """Every contract of the coin, one-sided, summed."""
+        return await ask_open_interest_history(ask, await _known_books(ask, *QUOTES))
 
     async def spot(self, ask: Ask) -> list[SpotRow]:
         """Spot tickers in USDT; USDC where there is no USDT pair."""

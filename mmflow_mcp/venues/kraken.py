@@ -23,6 +23,7 @@ from mmflow_mcp.errors import (
 )
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
 from mmflow_mcp.rows.candles import CandleSeries, OrderBook
+from mmflow_mcp.rows.history import FundingPast, OpenInterestPast
 from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, HOUR, NOTHING, Call, Wire, get
@@ -34,6 +35,8 @@ from mmflow_mcp.venues.kraken_candles import BOOKS, CANDLES
 from mmflow_mcp.venues.kraken_futures import (
     FUTURES_HOST,
     ask_funding,
+    ask_funding_past,
+    ask_interest_past,
     ask_open_interest,
     ask_perpetuals,
     futures_refusal,
@@ -116,6 +119,14 @@ class Kraken(Venue):
     async def funding(self, ask: Ask) -> list[FundingRow]:
         """The hourly rate of each coin's main perpetual, one request."""
         return await ask_funding(ask)
+
+    async def funding_history(self, ask: Ask) -> list[FundingPast]:
+        """The hours of the coin's main perpetual, in the last year."""
+        return await ask_funding_past(ask)
+
+    async def open_interest_history(self, ask: Ask) -> list[OpenInterestPast]:
+        """The linear and the inverse perpetual of the coin, summed."""
+        return await ask_interest_past(ask)
 
     async def spot(self, ask: Ask) -> list[SpotRow]:
         """The main dollar market of each coin asked for.

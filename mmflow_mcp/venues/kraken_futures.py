@@ -8,6 +8,7 @@ rate is money per contract and hour, not a fraction: a fraction is made of it wi
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from mmflow_mcp.clock import HOUR_MS
@@ -19,7 +20,8 @@ from mmflow_mcp.errors import (
     VenueRejected,
 )
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
-from mmflow_mcp.upstream.wire import DAY, Wire, get
+from mmflow_mcp.rows.history import FundingPast, OpenInterestPast
+from mmflow_mcp.upstream.wire import DAY, HOUR, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.contracts import (
     Contract,
@@ -29,6 +31,7 @@ from mmflow_mcp.venues.contracts import (
     sum_open_interest,
 )
 from mmflow_mcp.venues.fields import amount, each, member, number, positive, rate
+from mmflow_mcp.venues.kraken_past import ask_funding_history, ask_open_interest_history
 from mmflow_mcp.venues.namesakes import is_surely_coin
 from mmflow_mcp.venues.pairs import pair_of
 
@@ -63,6 +66,28 @@ async def ask_funding(ask: Ask) -> list[FundingRow]:
     rows, silent, bad = wire.parsed(parse_funding, listed)
     _note_gaps(ask, silent, bad, "funding rate")
     return ask.pick(rows)
+
+
+async def ask_funding_past(ask: Ask) -> list[FundingPast]:
+    """What the main perpetual of a coin paid."""
+    found = await _known(ask)
+    return await ask_funding_history(ask, [contract for contract, _ in _told(found)])
+
+
+async def ask_interest_past(ask: Ask) -> list[OpenInterestPast]:
+    """What all perpetuals of a coin held."""
+    found = await _known(ask)
+    tickers = {contract.symbol: row for contract, row in found if row}
+    return await ask_open_interest_history(ask, [contract for contract, _ in found], tickers)
+
+
+async def _known(ask: Ask) -> list[Live]:
+    """The contracts of coins with tickers that may be an hour old."""
+    wire, listed = await ask.all(replace(TICKERS, fresh=HOUR), INSTRUMENTS)
+    found, bad = wire.parsed(contracts, listed)
+    ask.unread(bad)
+    ask.universe = {contract.coin: contract for contract, _ in found}
+    return found
 
 
 async def ask_perpetuals(ask: Ask) -> list[MarketRow]:

@@ -8,13 +8,15 @@ expressed for 8 hours and paid in eighths, every full hour.
 """
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.errors import VenueError, VenueRateLimited, VenueRejected
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.history import FundingPast
 from mmflow_mcp.upstream.budget import Meter
-from mmflow_mcp.upstream.wire import Call, Wire, get
+from mmflow_mcp.upstream.wire import HOUR, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.coins import KNOWN_COINS, canonical
@@ -34,6 +36,7 @@ from mmflow_mcp.venues.fields import (
     positive_or_none,
     rate,
 )
+from mmflow_mcp.venues.lighter_past import ask_funding_history
 from mmflow_mcp.venues.singles import REFUSALS, ask_singly
 
 HOST = "mainnet.zklighter.elliot.ai"
@@ -118,6 +121,12 @@ class Lighter(Venue):
         for coin in ask.wants(silent):
             ask.short(f"missing: no funding rate of {', '.join(silent[coin])}", coin=coin)
         return ask.pick(rows)
+
+    async def funding_history(self, ask: Ask) -> list[FundingPast]:
+        """What the coin's perpetual paid hour by hour; markets are asked by their number."""
+        pairs, bad = (await ask.get(replace(DETAILS, fresh=HOUR))).parsed(_live)
+        ask.unread(bad)
+        return await ask_funding_history(ask, {one: int(row["market_id"]) for one, row in pairs})
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every active perpetual and spot market."""

@@ -18,6 +18,7 @@ from mmflow_mcp.errors import (
     VenueRejected,
 )
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.history import FundingPast, OpenInterestPast
 from mmflow_mcp.rows.positions import LiquidationTape, PositioningRow
 from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.upstream.budget import Meter
@@ -25,6 +26,7 @@ from mmflow_mcp.upstream.wire import DAY, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.moments import are_apart, note_apart
+from mmflow_mcp.venues.okx_past import ask_funding_history, ask_open_interest_history
 from mmflow_mcp.venues.okx_positions import ask_liquidations, ask_positioning
 from mmflow_mcp.venues.okx_spot import OKX_SPOT
 from mmflow_mcp.venues.okx_swaps import (
@@ -123,6 +125,15 @@ class Okx(Venue):
         ask.unread(bad)
         _note_gaps(ask, rows, silent, swaps.listed, "funding rate")
         return ask.pick(rows)
+
+    async def funding_history(self, ask: Ask) -> list[FundingPast]:
+        """What the coin's main swap was charged, in the last three months."""
+        (listed,) = await ask.all(instruments("SWAP"))
+        return await ask_funding_history(ask, listed)
+
+    async def open_interest_history(self, ask: Ask) -> list[OpenInterestPast]:
+        """Every swap of the coin, summed; a sum needs the list of them."""
+        return await ask_open_interest_history(ask, await ask.get(instruments("SWAP")))
 
     async def spot(self, ask: Ask) -> list[SpotRow]:
         """Spot tickers in USDT; USDC or USD where there is no USDT pair."""
