@@ -70,6 +70,11 @@ class Ask:
         self.unreadable: set[str] = set()
         self.until = math.inf
 
+    @property
+    def now_ms(self) -> int:
+        """The moment that the question is asked at, epoch ms."""
+        return self._upstream.clock.now_ms()
+
     async def get(self, call: Call) -> Wire:
         """The answer to one call. Raises a `VenueError` when there is none."""
         return self._used(call, await self._fetch(call))
