@@ -58,7 +58,7 @@ def parse_candles(wire: Wire, contract: Contract, interval: str) -> tuple[list[C
     inverse = contract.margin == "inverse"
 
     def read(row: list[Any]) -> Candle:
-        opening, o, h, l, c, volume, turnover = row  # noqa: E741 - the fields' usual names
+        opening, o, h, l, c, volume, turnover = row[:7]  # noqa: E741 - the fields' usual names
         units, quote = (turnover, volume) if inverse else (volume, turnover)
         return candle_of(
             stamp(opening), (o, h, l, c), units, contract, STEPS_MS[interval], turnover=quote
