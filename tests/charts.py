@@ -39,9 +39,9 @@ class Charts(Answers):
     """
 
     def __init__(
-        self, venue: str, bends: Mapping[str, Any], failing: dict[str, VenueError]
+        self, venue: str, bends: Mapping[str, Any], failing: Mapping[str, VenueError]
     ) -> None:
-        super().__init__(SAMPLES / f"{venue}-candles.har", failing)
+        super().__init__(SAMPLES / f"{venue}-candles.har", dict(failing))
         self.calls: list[Call] = []
         self.rounds = 0
         self._lists = SAMPLES / f"{venue}.har"
@@ -88,7 +88,7 @@ def asking_charts(
     venue: str,
     *coins: str,
     bends: Mapping[str, Any] | None = None,
-    failing: dict[str, VenueError] | None = None,
+    failing: Mapping[str, VenueError] | None = None,
     **options: Any,
 ) -> ChartAsk:
     """A question about candles or books; hours since 15:00 unless `options` say otherwise."""

@@ -99,7 +99,7 @@ class TestPages:
     async def test_what_a_page_limit_cuts_off_is_told(self) -> None:
         """10,000 minutes are ten pages of a thousand, eight of which are asked."""
         since = READ_AT - 10_000 * MINUTE
-        bends = {"kline": {"result": {"list": []}}}
+        bends: dict[str, Any] = {"kline": {"result": {"list": []}}}
         ask = asking_charts("bybit", "BTC", bends=bends, interval="1m", since_ms=since)
         await series_of(ask)
         assert "missing: the oldest 2000 candles of 1m, beyond what is asked" == ask.shortfalls[0]

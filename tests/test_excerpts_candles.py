@@ -13,6 +13,7 @@ from mmflow_mcp.rows.candles import OrderBook
 from mmflow_mcp.upstream.wire import Wire
 from mmflow_mcp.venues import bybit_candles, deribit_candles, gateio_candles, okx_candles
 from mmflow_mcp.venues.contracts import Contract
+from mmflow_mcp.venues.deribit_names import read_perpetual
 
 pytestmark = pytest.mark.skipif(
     not RECORDINGS.exists(), reason="the recordings are not on this machine"
@@ -138,7 +139,7 @@ class TestDeribit:
         for frame in frames("deribit-book"):
             data = frame.get("params", {}).get("data", {})
             name = data.get("instrument_name", "")
-            contract = deribit_candles.read_perpetual(name)
+            contract = read_perpetual(name)
             if contract is None:
                 continue
             told = {side: [row[1:] for row in data[side]] for side in ("bids", "asks")}

@@ -169,7 +169,9 @@ class TestBooks:
     async def test_sizes_are_coins(self) -> None:
         """1,000 of 1000PEPE are a million PEPE; 1,000 USD of EOS at 0.5 are 2,000 EOS."""
         found = await books_of(asking_charts("bybit", "PEPE", "EOS"))
-        assert [(pytest.approx(0.00001), 1_000_000.0)] == list(found["PEPE"].bids)
+        ((price, size),) = found["PEPE"].bids
+        assert pytest.approx(0.00001, rel=1e-12) == price
+        assert 1_000_000.0 == size
         assert (((0.5, 2000.0),), ((0.51, 200.0),)) == (found["EOS"].bids, found["EOS"].asks)
 
     @pytest.mark.parametrize("price", ["77790.1", "77795"])
