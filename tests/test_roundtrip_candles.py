@@ -9,8 +9,10 @@ from mmflow_mcp.core.fanout import Gathered, gather
 from mmflow_mcp.sim.bars import Bar, bars, book
 from mmflow_mcp.sim.shapes import Listing
 from mmflow_mcp.venues import roll
+from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.candle_pages import STEPS_MS
-from mmflow_mcp.venues.capabilities import Candles, OrderBooks
+from mmflow_mcp.venues.capabilities import Candles, Funding, OrderBooks
+from mmflow_mcp.venues.contracts import Contract
 
 pytestmark = pytest.mark.anyio
 
@@ -108,6 +110,24 @@ async def test_pages_are_put_together(venue: str) -> None:
     assert list(range(first, NOW, 60_000)) == [candle.t for candle in series.candles]
     (bar,) = bars(MARKET, main_listing(venue, "BTC"), first, first + 1, 60_000, NOW)
     assert (bar.open, bar.close) == (series.candles[0].o, series.candles[0].c)
+
+
+@pytest.mark.parametrize("venue", COINS)
+async def test_the_contract_is_that_of_funding(venue: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every coin of the venue, and of no other name that it lists."""
+
+    async def ask_no_books(ask: Ask, contracts: dict[str, Contract], _: object) -> list[Contract]:
+        return ask.pick(contracts)
+
+    # The contracts that would be asked for: that many books would take their time.
+    monkeypatch.setattr(f"mmflow_mcp.venues.{venue}.ask_books", ask_no_books)
+    coins = tuple(sorted({listing.coin for listing in MARKET.listings(venue)}))
+    funding = await gathered(venue, Funding, coins)
+    books = await gathered(venue, OrderBooks, coins)
+    assert len(funding.rows) >= 10
+    expected = {row.coin: row.symbol for row in funding.rows}
+    assert expected == {row.coin: row.symbol for row in books.rows}
+    assert funding.not_listed == books.not_listed
 
 
 @pytest.mark.parametrize("venue", COINS)

@@ -82,6 +82,7 @@ class Deribit(Venue):
             " and options are not in it."
         ),
         "Option premiums are in coins for BTC and ETH, in USDC for SOL and XRP.",
+        "Candles of four hours are made of its hours.",
     )
 
     def refusal(self, status: int, body: bytes) -> VenueError | None:

@@ -119,6 +119,7 @@ class Gateio(Venue):
     notes = (
         "oiContracts is reported as 0; the coins are in oiCoins.",
         "Liquidations by request reach back an hour.",
+        "Candles reach back 9,990 intervals.",
     )
 
     def refusal(self, status: int, body: bytes) -> VenueError | None:
