@@ -29,7 +29,8 @@ def test_the_mean_is_weighted() -> None:
     """By hand: (8.32e-5 x 3 + 7.21e-5 x 1) / 4."""
     found = weighted_mean({"a": 8.32e-5, "b": 7.21e-5}, {"a": 3.0, "b": 1.0, "other": 9.0})
     assert found is not None
-    assert (pytest.approx(8.0425e-5, rel=1e-12), True) == (found[0], found[1])
+    assert 8.0425e-5 == pytest.approx(found[0], rel=1e-12)
+    assert found[1] is True
 
 
 @pytest.mark.parametrize("weight", [None, float("nan"), float("inf"), -1.0])
@@ -38,7 +39,8 @@ def test_an_unknown_weight_makes_all_equal(weight: float | None) -> None:
     for weights in ({"a": 3.0, "b": weight}, {"a": 3.0}):
         found = weighted_mean({"a": 8.32e-5, "b": 7.21e-5}, weights)
         assert found is not None
-        assert (pytest.approx(7.765e-5, rel=1e-12), False) == (found[0], found[1])
+        assert 7.765e-5 == pytest.approx(found[0], rel=1e-12)
+        assert found[1] is False
 
 
 def test_weights_that_are_all_nothing_make_all_equal() -> None:
