@@ -20,14 +20,18 @@ DOWN = VenueHttp(503)
 
 
 class Stall(Venue):
-    """A venue under a real one's id; `goods` are its rows by capability, or how it fails."""
+    """A venue under a real one's id; `goods` are its rows by capability, or how it fails.
+
+    `short`: why its answers are less than was asked.
+    """
 
     kind = "cex"
 
-    def __init__(self, name: str, **goods: list[Any] | VenueError) -> None:
+    def __init__(self, name: str, short: str = "", **goods: list[Any] | VenueError) -> None:
         self.id = name  # type: ignore[misc]
         self.name = name  # type: ignore[misc]
         self.goods = goods
+        self.short = short
         self.asked: list[dict[str, Any]] = []
 
     def _sell(self, ask: Ask, what: str) -> list[Any]:
@@ -35,6 +39,8 @@ class Stall(Venue):
         found = self.goods.get(what, [])
         if isinstance(found, VenueError):
             raise found.fresh()
+        if self.short:
+            ask.short(self.short)
         return ask.pick({row.coin: row for row in found})
 
     async def open_interest(self, ask: Ask) -> list[OpenInterestRow]:

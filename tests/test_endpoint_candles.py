@@ -6,6 +6,8 @@ import pytest
 from stalls import DOWN, Stall, market, series
 from worlds import MARKET, NOW, ask, envelope, skip_waiting, world
 
+from mmflow_mcp.core.fanout import Gathered
+from mmflow_mcp.endpoints import candles
 from mmflow_mcp.errors import AllVenuesFailed, BadQuestion
 from mmflow_mcp.rows.candles import Candle
 from mmflow_mcp.sim.bars import bars
@@ -27,9 +29,9 @@ def hourly(first: int, count: int) -> list[Candle]:
     ]
 
 
-def stall(*candles: Candle) -> Stall:
+def stall(*sold: Candle) -> Stall:
     """Hyperliquid with candles of BTC."""
-    return Stall("hyperliquid", candles=[series("hyperliquid", candles, "USD")])
+    return Stall("hyperliquid", candles=[series("hyperliquid", sold, "USD")])
 
 
 async def test_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,23 +166,25 @@ async def test_a_tool_keeps_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
         for limit, kept in ((None, 50), (3, 3), ("100", 100)):
             asked = questions.understand("get_candles", {"coin": "BTC", "limit": limit})
             told = questions.result(asked, await questions.answer(app.core(), asked), "columns")
-            candles = told["data"]["candles"]
-            assert ["t", "o", "h", "l", "c", "v"] == candles["columns"]
-            times = [row[0] for row in candles["rows"]]
+            table = told["data"]["candles"]
+            assert ["t", "o", "h", "l", "c", "v"] == table["columns"]
+            times = [row[0] for row in table["rows"]]
             assert [RUNNING - n * HOUR for n in reversed(range(kept))] == times
             assert (100, kept < 100) == (told["meta"]["total"], "truncated" in told["meta"])
 
 
-async def test_a_recording_is_counted_from_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked twice: for when it was read, and then for the candles before that."""
-    from mmflow_mcp.core.fanout import Gathered
-    from mmflow_mcp.endpoints import candles
-
+@pytest.mark.parametrize("holds", [True, False])
+async def test_a_recording_is_counted_from_its_own_time(
+    monkeypatch: pytest.MonkeyPatch, *, holds: bool
+) -> None:
+    """Asked twice: for when it was read, whatever it holds, and then for its own window."""
     at = 1_747_400_000_000
     windows: list[tuple[int, int]] = []
 
     async def gather(*_: Any, options: dict[str, Any]) -> Gathered:
         windows.append((options["since_ms"], options["until_ms"]))
+        if len(windows) == 1 and not holds:
+            raise AllVenuesFailed([], {"fetchedAt": at})
         return Gathered(fetched_at=at, answered=["hyperliquid"])
 
     monkeypatch.setattr(candles, "gather", gather)

@@ -473,6 +473,15 @@ class TestProfiles:
         )
         assert {"binance": 103, "bybit": 113} == row["byExchange"]
 
+    async def test_half_a_session_is_flagged(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A page limit that cut the session off makes the profile partial, alone and folded."""
+        cut = Stall("okx", short="cut: 300 candles of 700", candles=[series("okx", self.day(9.0))])
+        whole = Stall("binance", candles=[series("binance", self.day(1.0))])
+        answer = await self.profile(monkeypatch, cut, whole)
+        assert [None, True] == [row.get("partial") for row in answer["data"]["rows"]]
+        row = only(await self.profile(monkeypatch, cut, whole, **SUM))
+        assert ("okx", True) == (row["pricesFrom"], row["partial"])
+
     async def test_nothing_traded_yet(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A row of null, alone and folded."""
         stall = Stall("binance", candles=[series("binance", [])])

@@ -287,8 +287,9 @@ async def _read(core: Core, query: PointsQuery, chosen: Chosen, *, everyone: boo
         asked += [gather(core, OpenInterest, able, coins)] if able else []
     main, *weights = await parts(*asked)
     whole = merged(main, *weights)
-    whole.answered, whole.not_listed = main.answered, main.not_listed
-    whole.universe = main.universe
+    # What is listed and answered is judged by the question, not by its weights.
+    whole.rows, whole.answered = main.rows, main.answered
+    whole.not_listed, whole.universe = main.not_listed, main.universe
     return reading(main.rows, whole, weights=[row for found in weights for row in found.rows])
 
 
