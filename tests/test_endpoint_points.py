@@ -644,10 +644,12 @@ class TestTheQuestion:
             {"groupBy": "GROUP_BY_TYPE_SUM"},
             {"groupBy": "sum"},
             {"transform.groupBy.type": "SUM", "groupBy": "group_by_type_sum"},
+            {"transform": {"groupBy": {"type": "GROUP_BY_TYPE_SUM"}}},
+            {"transform": {"groupBy": {"type": "SUM"}}, "transform.groupBy.type": "SUM"},
         ],
     )
     def test_the_grouping_has_two_names(self, given: dict[str, Any]) -> None:
-        """The specification's and a short one."""
+        """The specification's and a short one; its dots may be taken for members."""
         arguments = {"type": "OI_AGG", "exchange": "all", **given}
         assert questions.understand("get_points", arguments).query.folded
 
@@ -677,6 +679,19 @@ class TestTheQuestion:
             (
                 {"type": "SPOT", "exchange": "all", "groupBy": "NONE", **SUM},
                 r"groupBy: transform\.groupBy\.type says something else",
+            ),
+            (
+                {
+                    "type": "SPOT",
+                    "exchange": "all",
+                    "groupBy": "NONE",
+                    "transform": {"groupBy": {"type": "SUM"}},
+                },
+                r"groupBy: transform\.groupBy\.type says something else",
+            ),
+            (
+                {"type": "SPOT", "exchange": "all", "transform": {"normalize": "USD"}},
+                r"transform: unknown argument",
             ),
             (
                 {"type": "SPOT", "exchange": "all", "groupby": "SUM"},
@@ -791,7 +806,7 @@ class TestSimulatedCandles:
             rows = (await envelope(app, "get_points", **given))["data"]["rows"]
             folded = only(await envelope(app, "get_points", **given, **SUM))
             for row in rows:
-                one = await envelope(app, "get_candles", coin="BTC", venue=row["exchange"])
+                one = await envelope(app, "get_candles", coin="BTC", venue=row["exchange"], hours=3)
                 last = one["data"]["candles"][-2]
                 assert LAST == last["t"] == row["t"]
                 assert (last["c"], last["h"], last["v"]) == (
