@@ -106,3 +106,35 @@ def test_rows_have_the_specifications_names() -> None:
     rate = FundingRow("BTC", "binance", 0.0000832, 8, 1, "BTCUSDT", "predicted", 9.1104)
     (found,) = written(Table(FundingRow, [rate], matters=lambda r: r.apr), Shape())
     assert (0.0000832, 8, 9.11) == (found["rate"], found["periodHours"], found["apr"])
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """A row of which much may be unknown."""
+
+    name: str = told("what")
+    size: float | None = told("null is told")
+    weight: float | None = maybe("grams", brief=True)
+    colour: str | None = maybe("a word", brief=True)
+    parts: tuple[int, ...] | None = maybe("numbers", brief=True, first=2)
+
+
+def test_a_sparse_table_leaves_out_columns_without_a_word() -> None:
+    """Only those that may be absent, and only where no row has one; objects are as ever."""
+    things = [Thing("a", None, colour="red"), Thing("b", None, parts=(1, 2, 3))]
+    sparse = Table(Thing, things, matters=lambda _: 0.0, sparse=True)
+    assert {
+        "columns": ["name", "size", "colour", "parts"],
+        "rows": [["a", None, "red", None], ["b", None, None, [1, 2, 3]]],
+    } == written(sparse, Shape(form="columns"))
+    whole = written(Table(Thing, things, matters=lambda _: 0.0), Shape(form="columns"))
+    assert ["name", "size", "weight", "colour", "parts"] == whole["columns"]
+    empty = Table(Thing, [], matters=lambda _: 0.0, sparse=True)
+    assert {"columns": ["name", "size"], "rows": []} == written(empty, Shape(form="columns"))
+
+
+def test_a_tool_shows_the_first_of_a_long_list() -> None:
+    """Brief: as many as the field says; full: all."""
+    table = Table(Thing, [Thing("a", 1.0, parts=(1, 2, 3))], matters=lambda _: 0.0)
+    assert [1, 2] == written(table, Shape(full=False))[0]["parts"]
+    assert [1, 2, 3] == written(table, Shape())[0]["parts"]

@@ -161,10 +161,10 @@ class TestBinance:
         assert {"SOL"} == ask.unreadable
 
     async def test_markets_of_one_line_are_markets(self) -> None:
-        """The list of COIN-M was not recorded."""
+        """Neither the list of COIN-M nor that of spot pairs was recorded."""
         ask = asking_for("binance", "", {exchange_info(USDM): listing("BTCUSDT")})
         assert ["BTCUSDT"] == [row.symbol for row in await BINANCE.markets(ask)]
-        assert 1 == len(ask.shortfalls)
+        assert 2 == len(ask.shortfalls)
 
     async def test_nothing_recorded_is_the_refusal_of_the_bulk_quotes(self) -> None:
         """It names what was not recorded."""

@@ -23,7 +23,7 @@ def test_a_moment_that_one_contract_lacks_is_left_out() -> None:
     """Never a smaller sum; what is newer than the newest of one is only not told yet."""
     linear = {at: Held(10.0, 100.0) for at in (1_000, 2_000, 3_000, 4_000)}
     inverse = {at: Held(1.0, 10.0) for at in (1_000, 3_000)}
-    points, lacking = sum_samples({"A": linear, "B": inverse}, SPAN)
+    points, lacking = sum_samples({"A": linear, "B": inverse}, SPAN, 1_000)
     assert (PastInterest(1_000, 11.0, 110.0), PastInterest(3_000, 11.0, 110.0)) == points
     assert {"B": 1} == lacking
 
@@ -31,13 +31,25 @@ def test_a_moment_that_one_contract_lacks_is_left_out() -> None:
 def test_since_is_inclusive_and_until_exclusive() -> None:
     """Samples outside are not answered."""
     same = {at: Held(1.0, None) for at in (999, 1_000, 4_999, 5_000)}
-    points, _ = sum_samples({"A": same}, SPAN)
+    points, _ = sum_samples({"A": same}, SPAN, 3_999)
+    outside = {999: Held(1.0, None), NOW: Held(1.0, None)}
+    assert ((), {}) == sum_samples({"A": outside}, SPAN, 1_000)
     assert [1_000, 4_999] == [point.ts for point in points]
+
+
+def test_a_hole_in_all_contracts_is_lacking_too() -> None:
+    """A page that holds less than was asked for leaves the same hole everywhere."""
+    same = {at: Held(1.0, 1.0) for at in (1_000, 2_000, 4_000)}
+    points, lacking = sum_samples({"A": same, "B": dict(same)}, SPAN, 1_000)
+    assert [1_000, 2_000, 4_000] == [point.ts for point in points]
+    assert {"A": 1, "B": 1} == lacking
 
 
 def test_dollars_are_null_where_one_contract_does_not_tell_them() -> None:
     """Part of the dollars beside all the coins would look like all."""
-    points, _ = sum_samples({"A": {1_000: Held(1.0, 5.0)}, "B": {1_000: Held(2.0, None)}}, SPAN)
+    points, _ = sum_samples(
+        {"A": {1_000: Held(1.0, 5.0)}, "B": {1_000: Held(2.0, None)}}, SPAN, 1_000
+    )
     assert (PastInterest(1_000, 3.0, None),) == points
 
 

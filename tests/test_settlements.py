@@ -65,6 +65,8 @@ def test_what_the_spacing_does_not_tell_is_unknown() -> None:
     assert hours_at(0, 8, 16, 500, 504, 508)[3] is None
     assert [None] == hours_at(0)
     assert [None, None] == hours_at(0, 8)
+    # Three hours are no multiple of the eight around them: one more settlement, or a new clock.
+    assert [8, 8, 8, None, 8, 8] == hours_at(0, 8, 16, 19, 27, 35)
     # 8 or 4 with one missing: nothing before tells.
     assert [None, None, 4, 4] == hours_at(0, 8, 12, 16)
 

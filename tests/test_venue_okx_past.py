@@ -195,6 +195,8 @@ def test_bad_rows_are_dropped_and_counted() -> None:
     with pytest.raises(VenueChanged):
         parse_fundings(told(code="50011"), "BTC-USDT-SWAP")
     assert ([], 0) == parse_fundings(told(), "BTC-USDT-SWAP")
+    other = {**row, "instId": "ETH-USDT-SWAP", "realizedRate": "0.1"}
+    assert ([], 0) == parse_fundings(told(other), "BTC-USDT-SWAP")
 
 
 def test_weights_are_the_published_limits() -> None:

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from wires import RECORDINGS, SAMPLES, Answers, recorded
+from wires import RECORDINGS, SAMPLES, Answers, recorded, sample
+from worlds import MARKET, NOW, envelope, world
 
 from mmflow_mcp.errors import (
     VenueBlocked,
@@ -340,3 +341,78 @@ def recorded_answers(venue: str) -> Any:
     if not path.exists():
         pytest.skip("the recordings are not on this machine")
     return Answers(path)
+
+
+class TestMarkets:
+    """Spot pairs as venues list them."""
+
+    async def test_binance_lists_pairs(self) -> None:
+        """Pairs that trade; money and leveraged tokens have no coin, 1000SATS is SATS."""
+        ask = asking("binance")
+        found = {row.symbol: row for row in await binance_spot.ask_binance_pairs(ask)}
+        assert ("spot", "BTC", "BTC/USDT spot") == told(found["BTCUSDT"])
+        assert ("spot", "ETH", "ETH/BTC spot") == told(found["ETHBTC"])
+        assert "SATS" == found["1000SATSUSDT"].coin
+        assert [None, None] == [found[name].coin for name in ("EURUSDT", "BTC3LUSDT")]
+        assert [] == ask.shortfalls
+
+    async def test_the_mirror_lists_them_where_binance_refuses_the_place(self) -> None:
+        """The contracts are refused there, and said to be; pairs of the mirror remain."""
+        geo = VenueBlocked("geo: http 451")
+        ask = asking("binance", failing={"api.binance.com": geo})
+        ask.coins = None
+        found = await roll()["binance"].markets(ask)  # type: ignore[attr-defined]
+        assert {"spot"} == {row.kind for row in found}
+        assert 2 == len(ask.shortfalls)
+
+    async def test_without_any_list_binance_fails(self) -> None:
+        """Nothing is answered for an empty list of markets."""
+        ask = asking("binance", failing={"binance": VenueHttp(503)})
+        with pytest.raises(VenueHttp):
+            await roll()["binance"].markets(ask)  # type: ignore[attr-defined]
+
+    async def test_bybit_lists_pairs(self) -> None:
+        """A stock has no coin, what does not trade yet is not listed."""
+        found, bad = wire(sample_of("bybit", bybit_spot.PAIRS)).parsed(
+            bybit_spot.parse_spot_markets
+        )
+        rows = {row.symbol: row for row in found}
+        assert 0 == bad
+        assert ("spot", "BTC", "BTC/USDT spot") == told(rows["BTCUSDT"])
+        assert [None, None] == [rows[name].coin for name in ("MOVEUSDT", "BTC3LUSDT")]
+        assert "SOLUSDT" not in rows
+
+    @pytest.mark.parametrize("doc", [{"symbols": [{}, {}]}, {"result": {"list": [1]}}, []])
+    async def test_a_list_that_cannot_be_read_is_told(self, doc: Any) -> None:
+        """It shortens the answer and leaves the contracts theirs."""
+        ask = asking("bybit")
+        assert [] == bybit_spot.read_spot_list(ask, wire(doc))
+        assert ask.shortfalls[0].startswith("changed")
+
+    @pytest.mark.parametrize("venue", ["binance", "bybit"])
+    async def test_the_simulated_markets_spot_is_listed(self, venue: str) -> None:
+        """Every live pair of the market, each once, beside the contracts of the same name."""
+        truth = {i.symbol for i in MARKET.listings(venue, NOW) if i.kind == "spot"}
+        live = {i.symbol for i in MARKET.listings(venue, NOW) if (i.kind, i.status) == LIVE}
+        async with world() as app:
+            rows: list[dict[str, Any]] = []
+            for page in range(2):
+                found = await envelope(app, "get_markets", exchange=venue, pageSize=500, page=page)
+                rows += found["data"]["markets"]
+            assert not found["meta"]["partial"]
+        spot = [row["symbol"] for row in rows if row["kind"] == "spot"]
+        assert sorted(spot) == sorted(set(spot))
+        assert live == set(spot) & truth
+
+
+LIVE = ("spot", "live")
+
+
+def told(row: Any) -> tuple[str, str | None, str]:
+    """What a row of a list says."""
+    return row.kind, row.coin, row.label
+
+
+def sample_of(venue: str, call: Call) -> Any:
+    """The document of a sample of spot."""
+    return sample(f"{venue}-spot", call).doc

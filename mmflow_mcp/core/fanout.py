@@ -180,7 +180,7 @@ def _combined(
         result.sources[0] = prefix + result.sources[0]
     if turns and not result.answered:
         meta = {
-            "fetchedAt": core.clock.now_ms(),
+            "fetchedAt": result.fetched_at or core.clock.now_ms(),
             "source": prefix + "+".join(turn.venue.id for turn in turns),
             "partial": True,
             "sources": result.notes,

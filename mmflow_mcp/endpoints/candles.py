@@ -65,23 +65,35 @@ async def read_series(
     twice, first for that time.
     """
 
-    async def read(asked: Sequence[Venue], now: int) -> Gathered:
+    def options(now: int) -> dict[str, Any]:
         since, until = window(now)
-        options = {"interval": interval, "since_ms": since, "until_ms": until}
-        return await part(gather(core, Candles, asked, coins, options=options))
+        return {"interval": interval, "since_ms": since, "until_ms": until}
 
+    async def read(asked: Sequence[Venue], now: int) -> Gathered:
+        return await part(gather(core, Candles, asked, coins, options=options(now)))
+
+    now = core.clock.now_ms() if core.pinned_now is None else core.pinned_now
     if core.upstream.kind != "replay" or core.pinned_now is not None:
-        now = core.clock.now_ms() if core.pinned_now is None else core.pinned_now
         found, moments = await read(venues, now), dict.fromkeys((v.id for v in venues), now)
     else:
         parts, moments = [], {}
         for venue in venues:
-            one = await read([venue], core.clock.now_ms())
-            moments[venue.id] = one.fetched_at or core.clock.now_ms()
-            parts.append(one if one.fetched_at is None else await read([venue], one.fetched_at))
+            moments[venue.id] = await _recorded_at(core, venue, coins, options(now), now)
+            parts.append(await read([venue], moments[venue.id]))
         found = merged(*parts)
     found.notes[:0] = notes
     return SeriesRead(found, moments)
+
+
+async def _recorded_at(
+    core: Core, venue: Venue, coins: tuple[str, ...], options: dict[str, Any], now: int
+) -> int:
+    """When a recorded answer was read, whatever candles it holds; `now` where there is none."""
+    try:
+        found = await gather(core, Candles, [venue], coins, options=options)
+    except AllVenuesFailed as error:
+        return int(error.meta["fetchedAt"])
+    return found.fetched_at or now
 
 
 def _venue(value: Any) -> str:

@@ -1,6 +1,6 @@
 """The venue catalogue, and what each venue lists."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -12,9 +12,11 @@ from mmflow_mcp.endpoints.declare import endpoint
 from mmflow_mcp.endpoints.params import Query, venue_of
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.rows import MarketRow, maybe, told
-from mmflow_mcp.venues import capabilities, having, listed, roll
+from mmflow_mcp.rows.predictions import PredictionPage, PredictionRow
+from mmflow_mcp.venues import capabilities, listed, roll
 from mmflow_mcp.venues.base import Venue
-from mmflow_mcp.venues.capabilities import Markets
+from mmflow_mcp.venues.capabilities import Markets, Predictions
+from mmflow_mcp.venues.predictions import DEPTH
 
 
 def _exchange(value: Any) -> str | None:
@@ -59,10 +61,26 @@ class MarketsAnswer:
 
     venues: Table[VenueRow] = told("the venues")
     exchange: str | None = maybe("the venue that was asked for", brief=True)
-    markets: Table[MarketRow] | None = maybe("this page of its markets, by symbol", brief=True)
+    markets: Table[MarketRow] | Table[PredictionRow] | None = maybe(
+        "this page of its markets: perpetuals first, then by symbol; predictions most traded first"
+        " (kalshi: those on coins, then its own order)",
+        brief=True,
+    )
     page: int | None = maybe("this page, from 0", brief=True)
     page_size: int | None = maybe("markets per page", brief=True)
-    total: int | None = maybe("markets in all", brief=True)
+    total: int | None = maybe(
+        "markets in all; null where the venue does not tell it, as no prediction venue does: they"
+        " are counted once the last page was seen",
+        brief=True,
+    )
+    more: bool | None = maybe("whether a next page may hold more", brief=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionsAnswer(MarketsAnswer):
+    """The same of a prediction venue: an unknown `total` is there, as null."""
+
+    total: int | None = field(kw_only=True, metadata={"description": "markets in all, or null"})
 
 
 def venue_row(venue: Venue) -> VenueRow:
@@ -89,15 +107,17 @@ def _venues(venues: list[Venue]) -> Table[VenueRow]:
     title="Venue catalogue and market discovery",
     ttl=60,
     example={},
-    keeps="a page of pageSize markets by symbol",
+    keeps="a page of pageSize markets",
     limit=500,
     budget="pageSize",
 )
 async def get_markets(core: Core, query: MarketsQuery) -> Answer[MarketsAnswer]:
     """The venues that can be asked and what each can answer; with exchange, what it lists.
 
-    For venue ids, capabilities and symbols; it holds no prices. coin: canonical ticker, null for
-    what is no coin (stocks, metals).
+    For venue ids, capabilities and symbols; it holds no prices but those of prediction markets
+    (polymarket, kalshi), which are probabilities 0..1. coin: canonical ticker, null for what is no
+    coin (stocks, metals) and where a prediction is not plainly about one. Labels of predictions
+    are what outsiders wrote.
     """
     if query.exchange is None:
         meta = {
@@ -108,8 +128,10 @@ async def get_markets(core: Core, query: MarketsQuery) -> Answer[MarketsAnswer]:
         }
         return Answer(MarketsAnswer(_venues(listed())), meta)
     venue = roll()[query.exchange]
+    if isinstance(venue, Predictions):
+        return await _list_predictions(core, query, venue)
     if not isinstance(venue, Markets):
-        able = ", ".join(v.id for v in having(Markets))
+        able = ", ".join(v.id for v in listed() if isinstance(v, Markets | Predictions))
         raise BadQuestion("exchange", f"{venue.id} lists no markets here.", fits=able)
     found = await ask_venues(core, Markets, (venue.id,), None, default=(venue.id,), whole=True)
     rows = sorted(found.rows, key=lambda row: (row.kind != "perp", row.symbol))
@@ -122,5 +144,37 @@ async def get_markets(core: Core, query: MarketsQuery) -> Answer[MarketsAnswer]:
         page=query.page,
         page_size=query.pageSize,
         total=len(rows),
+        more=start + query.pageSize < len(rows),
+    )
+    return Answer(data, meta_of(core, found), found.until)
+
+
+async def _list_predictions(core: Core, query: MarketsQuery, venue: Venue) -> Answer[MarketsAnswer]:
+    """A page of a list that is too long to be read whole."""
+    start, count = query.page * query.pageSize, query.pageSize
+    if start + count > DEPTH:
+        raise BadQuestion(
+            "page",
+            f"{venue.id} has more markets than can be paged through: the first {DEPTH} can.",
+            fits=f"0 to {DEPTH // count - 1} with pageSize {count}",
+        )
+    found = await ask_venues(
+        core,
+        Predictions,
+        (venue.id,),
+        None,
+        default=(venue.id,),
+        options={"start": start, "count": count},
+    )
+    pages: list[PredictionPage] = found.rows
+    rows = [row for page in pages for row in page.rows]
+    data = PredictionsAnswer(
+        venues=_venues([venue]),
+        exchange=venue.id,
+        markets=Table(PredictionRow, rows, matters=lambda _: 0.0),
+        page=query.page,
+        page_size=count,
+        total=next((page.total for page in pages), None),
+        more=any(page.more for page in pages),
     )
     return Answer(data, meta_of(core, found), found.until)

@@ -224,9 +224,11 @@ class Moment:
 
 def moment_of(value: Any, argument: str) -> Moment | None:
     """A moment from epoch milliseconds, ISO text (UTC where it tells no zone), `-24h` or `now`."""
-    if value is None or value == "" or isinstance(value, Moment):
-        return value or None
-    found = _moment_of_text(value.strip()) if isinstance(value, str) else _moment_of_number(value)
+    if isinstance(value, str):
+        value = value.strip() or None
+    if value is None or isinstance(value, Moment):
+        return value
+    found = _moment_of_text(value) if isinstance(value, str) else _moment_of_number(value)
     if found is None or not 0 <= found.ms < _LAST_MS:
         raise BadQuestion(argument, f"{_shown(str(value))} is no time.", fits=_MOMENT_FITS)
     if not found.is_ago and _NO_MS_FROM <= found.ms < _NO_MS_UNTIL:

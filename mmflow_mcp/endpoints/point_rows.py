@@ -118,6 +118,10 @@ class Reading:
         asked = {*self.chosen.closed, *(venue.id for venue in self.chosen.venues)}
         return bool(asked - set(used) - set(self.whole.not_listed.get(coin, ())) - set(foreign))
 
+    def is_short(self, venue: str) -> bool:
+        """Whether an exchange has told less than was asked of it."""
+        return any(n["source"] == venue and n["status"] != "stale" for n in self.whole.notes)
+
     def one(self, row: Any, value: float | None, unit: str, **more: Any) -> PointRow:
         """A row of one exchange."""
         return PointRow(

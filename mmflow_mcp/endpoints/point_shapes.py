@@ -164,7 +164,8 @@ def _profile_row(
         return reading.one(series, None, series.quote)
     profile = _profile(series, blocks.of(series.coin, series.quote))
     more = _extras(reading, series, profile, session)
-    return reading.one(series, profile.poc, series.quote, **more)
+    short = reading.is_short(series.venue) or None
+    return reading.one(series, profile.poc, series.quote, partial=short, **more)
 
 
 def _folded_profile(
@@ -181,6 +182,8 @@ def _folded_profile(
         profile.poc,
         USD,
         {venue: one.poc for venue, one in by_venue.items()},
+        # Half a session decides neither its profile nor whose volume is the largest.
+        partial=any(reading.is_short(venue) for venue in by_venue),
         prices_from=leader,
         **_extras(reading, series, profile, session),
     )

@@ -156,12 +156,26 @@ class PointsQuery(Query):
     @model_validator(mode="before")
     @classmethod
     def _one_group(cls, given: Any) -> Any:
-        """Both names of the grouping may be given, if they say the same."""
-        if isinstance(given, dict) and {GROUP_BY, "groupBy"} <= set(given):
-            if _group(given[GROUP_BY]) != _group(given["groupBy"]):
-                raise BadQuestion("groupBy", f"{GROUP_BY} says something else.", fits="one of them")
-            return {name: value for name, value in given.items() if name != "groupBy"}
-        return given
+        """The grouping by any of its names; several may be given, if they say the same.
+
+        A model that takes the dots for members sends `{"transform": {"groupBy": {"type": ...}}}`.
+        """
+        if not isinstance(given, dict):
+            return given
+        found = dict(given)
+        match found.get("transform"):
+            case {"groupBy": {"type": value, **rest}, **others} if not (rest or others):
+                found["groupBy"] = found.get("groupBy", value)
+                said = [value]
+                del found["transform"]
+            case _:
+                said = []
+        said += [found[name] for name in (GROUP_BY, "groupBy") if name in found]
+        if len({_group(one) for one in said}) > 1:
+            raise BadQuestion("groupBy", f"{GROUP_BY} says something else.", fits="one of them")
+        if GROUP_BY in found:
+            found.pop("groupBy", None)
+        return found
 
     @model_validator(mode="after")
     def _judge(self) -> "PointsQuery":
@@ -287,8 +301,9 @@ async def _read(core: Core, query: PointsQuery, chosen: Chosen, *, everyone: boo
         asked += [gather(core, OpenInterest, able, coins)] if able else []
     main, *weights = await parts(*asked)
     whole = merged(main, *weights)
-    whole.answered, whole.not_listed = main.answered, main.not_listed
-    whole.universe = main.universe
+    # What is listed and answered is judged by the question, not by its weights.
+    whole.rows, whole.answered = main.rows, main.answered
+    whole.not_listed, whole.universe = main.not_listed, main.universe
     return reading(main.rows, whole, weights=[row for found in weights for row in found.rows])
 
 

@@ -7,6 +7,7 @@ every symbol with caps that are numbers or null; stocks hide in underlyingSubTyp
 from typing import Any
 
 from mmflow_mcp.sim import look_alike as like
+from mmflow_mcp.sim.look_alike_candles import depth_handler, klines_handler
 from mmflow_mcp.sim.look_alike_spot import spot_routes
 from mmflow_mcp.sim.market import Listing, Market
 from mmflow_mcp.sim.wire import Handler, Routes, SimRequest, SimResponse, answer, fixed
@@ -35,6 +36,8 @@ def routes(market: Market) -> Routes:
         "fundingInfo": _funding_info(listed, meter),
         "openInterest": like.open_interest_handler(market, listed, meter),
         "fundingRate": like.funding_history_handler(market, listed, meter, _settled_row),
+        "klines": klines_handler(market, listed, meter),
+        "depth": depth_handler(market, listed, meter),
         "ticker/24hr": bulk(like.ticker_row, 1, 40),
         "ticker/price": bulk(like.price_row, 1, 2),
         "ticker/bookTicker": bulk(like.book_row, 1, 2),

@@ -46,14 +46,25 @@ class Book:
     asks: tuple[tuple[float, float], ...]
 
 
-def bar(market: Market, listing: Listing, start_ms: int, length_ms: int, now_ms: int) -> Bar | None:
-    """The candle that opens at `start_ms`; None before its first second and for dead listings."""
+def bar(
+    market: Market,
+    listing: Listing,
+    start_ms: int,
+    length_ms: int,
+    now_ms: int,
+    *,
+    looks: int = _MOST_STEPS,
+) -> Bar | None:
+    """The candle that opens at `start_ms`; None before its first second and for dead listings.
+
+    `looks`: how many moments are looked at for high and low; the rest is the same with one.
+    """
     end = min(start_ms + length_ms, now_ms)
     if end <= start_ms or listing.status != "live":
         return None
-    step = max(_STEP_MS, length_ms // _MOST_STEPS)
-    marks = [market.held(listing, at)[1] for at in range(start_ms, end, step)]
-    close = market.held(listing, end)[1]
+    step = max(_STEP_MS, length_ms // looks)
+    marks = [market.mark(listing, at) for at in range(start_ms, end, step)]
+    close = market.mark(listing, end)
     key = stream(market.seed, f"bar/{listing.venue}/{listing.symbol}")
     prices = [*marks, close]
     minutes = (end - start_ms) / MINUTE_MS

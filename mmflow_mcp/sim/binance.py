@@ -9,6 +9,7 @@ from typing import Any
 from mmflow_mcp.clock import DAY_MS, HOUR_MS
 from mmflow_mcp.sim import look_alike as like
 from mmflow_mcp.sim.binance_positions import ratio_routes
+from mmflow_mcp.sim.look_alike_candles import depth_handler, klines_handler
 from mmflow_mcp.sim.look_alike_spot import spot_routes
 from mmflow_mcp.sim.market import Listing, Market, Perp
 from mmflow_mcp.sim.noise import stream, unit
@@ -54,6 +55,8 @@ def _usdm_routes(market: Market, meter: like.Meter) -> Routes:
         ("GET", FAPI, f"{v1}/ticker/price"): bulk(like.price_row, 1, 2),
         ("GET", FAPI, f"{v1}/ticker/bookTicker"): bulk(like.book_row, 2, 5),
         ("GET", FAPI, f"{v1}/openInterest"): like.open_interest_handler(market, listed, meter),
+        ("GET", FAPI, f"{v1}/klines"): klines_handler(market, listed, meter),
+        ("GET", FAPI, f"{v1}/depth"): depth_handler(market, listed, meter),
         ("GET", FAPI, f"{v1}/fundingInfo"): _funding_info(listed, meter),
         ("GET", FAPI, f"{v1}/fundingRate"): like.funding_history_handler(
             market, listed, meter, _settled_row

@@ -10,7 +10,15 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from mmflow_mcp.clock import DAY_MS, HOUR_MS
+from mmflow_mcp.sim.bybit_books import show_book, show_candles
 from mmflow_mcp.sim.bybit_marks import LENGTHS, list_marks
+from mmflow_mcp.sim.bybit_requests import (
+    Refused,
+    find_listing,
+    list_contracts,
+    read_category,
+    read_whole,
+)
 from mmflow_mcp.sim.market import Listing, Market, Perp
 from mmflow_mcp.sim.positions import long_share
 from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, answer, fixed, shortest
@@ -37,14 +45,6 @@ Row = dict[str, Any]
 View = Callable[[Market, SimRequest], Row]
 
 
-class _Refused(Exception):
-    """What bybit answers with a retCode instead of a result."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
 def routes(market: Market) -> Routes:
     """Every path of bybit that is simulated."""
     views: dict[str, View] = {
@@ -54,6 +54,8 @@ def routes(market: Market) -> Routes:
         "/v5/market/account-ratio": _show_ratios,
         "/v5/market/funding/history": _show_fundings,
         "/v5/market/mark-price-kline": _show_marks,
+        "/v5/market/kline": show_candles,
+        "/v5/market/orderbook": show_book,
         "/v5/market/time": _show_time,
     }
     return {
@@ -71,7 +73,7 @@ def not_found(request: SimRequest) -> SimResponse:
 def _serve(market: Market, view: View, request: SimRequest) -> SimResponse:
     try:
         return _wrap(request, view(market, request))
-    except _Refused as refused:
+    except Refused as refused:
         return _wrap(request, {}, refused.code, str(refused))
 
 
@@ -90,57 +92,20 @@ def _wrap(
     )
 
 
-def _category(request: SimRequest, *fitting: str) -> str:
-    named = request.query.get("category", "")
-    if named not in fitting:
-        raise _Refused(10001, "params error: Category is invalid")
-    return named
-
-
-def _whole(request: SimRequest, name: str, default: int) -> int:
-    text = request.query.get(name, "")
-    if not text:
-        return default
-    if not text.isdecimal():
-        raise _Refused(10001, f"params error: {name} is invalid")
-    return int(text)
-
-
-def _belongs(listing: Listing) -> str:
-    if listing.kind == "spot":
-        return "spot"
-    return listing.margin
-
-
-def _list(market: Market, category: str, now_ms: int) -> list[Listing]:
-    found = (i for i in market.listings("bybit", now_ms) if _belongs(i) == category)
-    return sorted(found, key=lambda i: i.symbol)
-
-
-def _find(market: Market, request: SimRequest, category: str) -> Listing:
-    symbol = request.query.get("symbol", "")
-    if not symbol:
-        raise _Refused(10001, "params error: symbol is required")
-    for listing in _list(market, category, request.now_ms):
-        if listing.symbol == symbol and listing.status != "delisted":
-            return listing
-    raise _Refused(10001, "Not supported symbols")
-
-
 def _show_time(_: Market, request: SimRequest) -> Row:
     return {"timeSecond": str(request.now_ms // 1000), "timeNano": f"{request.now_ms}000000"}
 
 
 def _show_tickers(market: Market, request: SimRequest) -> Row:
-    category = _category(request, "linear", "inverse", "spot", "option")
+    category = read_category(request, "linear", "inverse", "spot", "option")
     if category == "option":
         if not {"baseCoin", "symbol"} & request.query.keys():
-            raise _Refused(10001, "params error: baseCoin or symbol is required")
+            raise Refused(10001, "params error: baseCoin or symbol is required")
         return {"category": category, "list": []}
     if "symbol" in request.query:
-        shown = [_find(market, request, category)]
+        shown = [find_listing(market, request, category)]
     else:
-        listed = _list(market, category, request.now_ms)
+        listed = list_contracts(market, category, request.now_ms)
         shown = [listing for listing in listed if listing.status != "delisted"]
     tell = _tell_spot if category == "spot" else _tell_contract
     return {"category": category, "list": [tell(market, i, request.now_ms) for i in shown]}
@@ -234,19 +199,19 @@ def _tell_volume(perp: Perp) -> Row:
 
 
 def _show_instruments(market: Market, request: SimRequest) -> Row:
-    category = _category(request, "linear", "inverse", "spot", "option")
+    category = read_category(request, "linear", "inverse", "spot", "option")
     status = request.query.get("status", "Trading")
     asked = {"symbol": request.query.get("symbol"), "baseCoin": request.query.get("baseCoin")}
     tell = _tell_pair if category == "spot" else _tell_instrument
     rows = [
         row
-        for row in map(tell, _list(market, category, request.now_ms))
+        for row in map(tell, list_contracts(market, category, request.now_ms))
         if row["status"] == status
         and all(wanted in (None, "", row[name]) for name, wanted in asked.items())
     ]
     if category == "spot":
         return {"category": category, "list": rows, "nextPageCursor": ""}
-    limit = min(1000, max(1, _whole(request, "limit", 500)))
+    limit = min(1000, max(1, read_whole(request, "limit", 500)))
     # "first=A&last=B", percent-encoded in the answer and taken back in either form
     after = unquote(request.query.get("cursor", "")).rpartition("last=")[2]
     rows = [row for row in rows if row["symbol"] > after]
@@ -324,14 +289,14 @@ def _tell_instrument(listing: Listing) -> Row:
 
 
 def _show_open_interest(market: Market, request: SimRequest) -> Row:
-    category = _category(request, "linear", "inverse")
-    listing = _find(market, request, category)
+    category = read_category(request, "linear", "inverse")
+    listing = find_listing(market, request, category)
     step = _INTERVALS.get(request.query.get("intervalTime", ""))
     if step is None:
-        raise _Refused(10001, "params error: intervalTime is invalid")
-    limit = min(200, max(1, _whole(request, "limit", 50)))
-    begin = _whole(request, "startTime", 0)
-    end = min(request.now_ms, _whole(request, "endTime", request.now_ms))
+        raise Refused(10001, "params error: intervalTime is invalid")
+    limit = min(200, max(1, read_whole(request, "limit", 50)))
+    begin = read_whole(request, "startTime", 0)
+    end = min(request.now_ms, read_whole(request, "endTime", request.now_ms))
     before = unquote(request.query.get("cursor", "")).rpartition("lasttime=")[2]
     if before.isdecimal():
         end = min(end, int(before) * 1000 - 1)
@@ -354,13 +319,13 @@ def _tell_history(one_side: float, at_ms: int) -> Row:
 
 
 def _show_fundings(market: Market, request: SimRequest) -> Row:
-    category = _category(request, "linear", "inverse")
-    listing = _find(market, request, category)
+    category = read_category(request, "linear", "inverse")
+    listing = find_listing(market, request, category)
     if "startTime" in request.query and "endTime" not in request.query:
-        raise _Refused(10001, "params error: endTime is required with startTime")
-    limit = min(200, max(1, _whole(request, "limit", 200)))
-    begin = _whole(request, "startTime", 0)
-    end = min(request.now_ms, _whole(request, "endTime", request.now_ms))
+        raise Refused(10001, "params error: endTime is required with startTime")
+    limit = min(200, max(1, read_whole(request, "limit", 200)))
+    begin = read_whole(request, "startTime", 0)
+    end = min(request.now_ms, read_whole(request, "endTime", request.now_ms))
     period = listing.period_hours * HOUR_MS
     settled = range(end - end % period, begin - 1, -period)[:limit]
     if listing.kind != "perp" or listing.status != "live":
@@ -379,27 +344,27 @@ def _show_fundings(market: Market, request: SimRequest) -> Row:
 
 
 def _show_marks(market: Market, request: SimRequest) -> Row:
-    category = _category(request, "linear", "inverse")
-    listing = _find(market, request, category)
+    category = read_category(request, "linear", "inverse")
+    listing = find_listing(market, request, category)
     length = LENGTHS.get(request.query.get("interval", ""))
     if length is None:
-        raise _Refused(10001, "params error: interval is invalid")
-    limit = min(1000, max(1, _whole(request, "limit", 200)))
-    end = min(request.now_ms, _whole(request, "end", request.now_ms))
-    span = (_whole(request, "start", 0), end)
+        raise Refused(10001, "params error: interval is invalid")
+    limit = min(1000, max(1, read_whole(request, "limit", 200)))
+    end = min(request.now_ms, read_whole(request, "end", request.now_ms))
+    span = (read_whole(request, "start", 0), end)
     rows = list_marks(market, listing, length, span, limit, request.now_ms)
     return {"symbol": listing.symbol, "category": category, "list": rows}
 
 
 def _show_ratios(market: Market, request: SimRequest) -> Row:
     """Shares of holders at full periods, newest first."""
-    listing = _find(market, request, _category(request, "linear", "inverse"))
+    listing = find_listing(market, request, read_category(request, "linear", "inverse"))
     step = _INTERVALS.get(request.query.get("period", ""))
     if step is None:
-        raise _Refused(10001, "params error: period is invalid")
-    limit = min(500, max(1, _whole(request, "limit", 50)))
-    end = min(request.now_ms, _whole(request, "endTime", request.now_ms))
-    moments = range(end - end % step, _whole(request, "startTime", 0) - 1, -step)[:limit]
+        raise Refused(10001, "params error: period is invalid")
+    limit = min(500, max(1, read_whole(request, "limit", 50)))
+    end = min(request.now_ms, read_whole(request, "endTime", request.now_ms))
+    moments = range(end - end % step, read_whole(request, "startTime", 0) - 1, -step)[:limit]
     shares = [(at, long_share(market, "bybit", listing.coin, "global", at)) for at in moments]
     return {
         "list": [

@@ -6,18 +6,19 @@ A product that hardly trades shows an old price that is not the market's any mor
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+from mmflow_mcp.sim.coinbase_candles import ADVANCED_HOST, QUIET_MS, list_bars, show_book
 from mmflow_mcp.sim.market import Listing, Market, Perp
 from mmflow_mcp.sim.trades import Print, list_prints
 from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, answer, fixed
 
-HOSTS = ("api.exchange.coinbase.com",)
+HOSTS = ("api.exchange.coinbase.com", ADVANCED_HOST)
 
 QUIET = frozenset({"1INCH-USD"})
 """Products whose last trade was a quarter of an hour ago, half a percent off."""
 
-_QUIET_MS = 900_000
 _PAGE = 1000
 
 Row = dict[str, Any]
@@ -46,6 +47,9 @@ def routes(market: Market) -> Routes:
         ("GET", host, "/products"): show_products,
         ("GET", host, "/products/stats"): show_stats,
         ("GET", host, "/products/*"): show_product,
+        ("GET", ADVANCED_HOST, "/api/v3/brokerage/market/product_book"): partial(
+            show_book, market, _list
+        ),
         ("GET", host, "/time"): lambda request: answer(
             {"iso": _iso(request.now_ms), "epoch": request.now_ms / 1000}
         ),
@@ -117,7 +121,7 @@ def _show_stats(market: Market, listing: Listing, request: SimRequest) -> SimRes
 def _show_ticker(market: Market, listing: Listing, request: SimRequest) -> SimResponse:
     perp, digits = market.perp(listing, request.now_ms), listing.price_digits
     quiet = listing.symbol in QUIET
-    at_ms = request.now_ms - (_QUIET_MS if quiet else 311)
+    at_ms = request.now_ms - (QUIET_MS if quiet else 311)
     row = {
         "ask": fixed(perp.ask, digits),
         "bid": fixed(perp.bid, digits),
@@ -154,6 +158,10 @@ def _tell_trade(one: Print) -> Row:
     }
 
 
+def _show_candles(market: Market, listing: Listing, request: SimRequest) -> SimResponse:
+    return list_bars(market, listing, request, quiet=listing.symbol in QUIET)
+
+
 def _iso(at_ms: int) -> str:
     at = datetime.fromtimestamp(at_ms / 1000, UTC)
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}411Z"
@@ -164,4 +172,5 @@ _VIEWS: dict[str, Callable[[Market, Listing, SimRequest], SimResponse]] = {
     "ticker": _show_ticker,
     "stats": _show_stats,
     "trades": _show_trades,
+    "candles": _show_candles,
 }

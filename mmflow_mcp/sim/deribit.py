@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mmflow_mcp.clock import HOUR_MS
+from mmflow_mcp.sim.deribit_books import DEPTHS, LENGTHS, chart, sides
 from mmflow_mcp.sim.deribit_rows import (
     instrument,
     kind_of,
@@ -37,6 +38,8 @@ def routes(market: Market) -> Routes:
         "get_instrument": _instrument,
         "get_index_price": _index_price,
         "ticker": _ticker,
+        "get_order_book": _order_book,
+        "get_tradingview_chart_data": _chart,
         "get_funding_rate_history": _funding_history,
         "get_funding_rate_value": _funding_value,
         "get_currencies": _currencies,
@@ -289,6 +292,38 @@ def _funding_history(market: Market, request: SimRequest) -> SimResponse:
         for hour in hours
     ]
     return _reply(request, rows)
+
+
+def _chart(market: Market, request: SimRequest) -> SimResponse:
+    """Candles of a future, perpetual or spot pair."""
+    found, times = _find(market, request), _times(request)
+    if isinstance(found, SimResponse):
+        return found
+    if isinstance(times, SimResponse):
+        return times
+    length = LENGTHS.get(request.query.get("resolution", ""))
+    if length is None:
+        return _refuse(request, "resolution", "value is not valid")
+    if isinstance(found, OptionQuote):
+        return _refuse(request, "instrument_name", "wrong kind of instrument")
+    return _reply(request, chart(market, found.listing, *times, length, request.now_ms))
+
+
+def _order_book(market: Market, request: SimRequest) -> SimResponse:
+    """The ticker of an instrument, with its book."""
+    found = _find(market, request)
+    if isinstance(found, SimResponse):
+        return found
+    depth = request.query.get("depth", "5")
+    if depth not in map(str, DEPTHS):
+        return _refuse(request, "depth", "value is not valid")
+    if isinstance(found, OptionQuote):
+        return _refuse(request, "instrument_name", "wrong kind of instrument")
+    told = sides(market, found.listing, int(depth), request.now_ms)
+    row = summary(found, request.now_ms)
+    more = {"timestamp": request.now_ms, "state": "open", "change_id": request.now_ms // 100}
+    kept = {name: row[name] for name in ("instrument_name", "mark_price")}
+    return _reply(request, {**kept, **more, **told, "index_price": found.index})
 
 
 def _currencies(_: Market, request: SimRequest) -> SimResponse:

@@ -11,14 +11,25 @@ from functools import partial
 from typing import Any
 
 from mmflow_mcp.sim.expiries import expiry_of, next_last_fridays
-from mmflow_mcp.sim.gateio_past import INTERVALS_S, tell_fundings, tell_stats
+from mmflow_mcp.sim.gateio_books import show_book, show_candles
+from mmflow_mcp.sim.gateio_past import tell_fundings, tell_stats
 from mmflow_mcp.sim.gateio_positions import hour_before, tell_orders
+from mmflow_mcp.sim.gateio_requests import (
+    INTERVALS_S,
+    SETTLED_IN,
+    Refused,
+    count,
+    find_asked,
+    find_listing,
+    list_contracts,
+    read_whole,
+    say,
+)
 from mmflow_mcp.sim.market import Listing, Market, Perp
 from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, answer, fixed, shortest
 
 HOSTS = ("api.gateio.ws", "fx-api.gateio.ws")
 
-_SETTLED_IN = {"usdt": "USDT", "btc": "USD", "usd1": "USD1"}
 _TYPES = {
     "crypto": "",
     "stock": "stocks",
@@ -33,15 +44,6 @@ Row = dict[str, Any]
 View = Callable[[Market, SimRequest], Any]
 
 
-class _Refused(Exception):
-    """What gate answers with an HTTP status, a label and a message."""
-
-    def __init__(self, label: str, text: str, status: int = 400) -> None:
-        super().__init__(text)
-        self.label = label
-        self.status = status
-
-
 def routes(market: Market) -> Routes:
     """Every path of gate that is simulated."""
     views: dict[str, View] = {
@@ -53,12 +55,14 @@ def routes(market: Market) -> Routes:
         "/options/underlyings": lambda _, __: [],
         "/delivery/usdt/contracts": _show_deliveries,
     }
-    for settle in _SETTLED_IN:
+    for settle in SETTLED_IN:
         views[f"/futures/{settle}/contracts"] = partial(_show_contracts, settle)
         views[f"/futures/{settle}/contracts/*"] = partial(_show_contract, settle)
         views[f"/futures/{settle}/tickers"] = partial(_show_tickers, settle)
         views[f"/futures/{settle}/funding_rate"] = partial(_show_fundings, settle)
         views[f"/futures/{settle}/contract_stats"] = partial(_show_stats, settle)
+        views[f"/futures/{settle}/candlesticks"] = partial(show_candles, settle)
+        views[f"/futures/{settle}/order_book"] = partial(show_book, settle)
         views[f"/futures/{settle}/liq_orders"] = partial(_show_orders, settle)
     return {
         ("GET", host, f"/api/v4{path}"): partial(_serve, market, view)
@@ -75,46 +79,8 @@ def not_found(request: SimRequest) -> SimResponse:
 def _serve(market: Market, view: View, request: SimRequest) -> SimResponse:
     try:
         return answer(view(market, request))
-    except _Refused as refused:
+    except Refused as refused:
         return answer({"label": refused.label, "message": str(refused)}, refused.status)
-
-
-def _whole(request: SimRequest, name: str, default: int, most: int | None = None) -> int:
-    text = request.query.get(name, "")
-    fits = not text or (text.isdecimal() and (most is None or 0 < int(text) <= most))
-    if not fits:
-        raise _Refused("INVALID_PARAM_VALUE", f"Invalid value for {name}")
-    return int(text) if text else default
-
-
-def _list(market: Market, settle: str, now_ms: int) -> list[Listing]:
-    quote = _SETTLED_IN[settle]
-    return [i for i in market.listings("gateio", now_ms) if i.kind == "perp" and i.quote == quote]
-
-
-def _find(market: Market, settle: str, name: str, now_ms: int) -> Listing:
-    for listing in _list(market, settle, now_ms):
-        if listing.symbol == name:
-            return listing
-    raise _Refused("CONTRACT_NOT_FOUND", f"contract {name} not found")
-
-
-def _asked_for(market: Market, settle: str, request: SimRequest) -> Listing:
-    name = request.query.get("contract", "")
-    if not name:
-        raise _Refused("MISSING_REQUIRED_PARAM", "Missing required parameter: contract")
-    return _find(market, settle, name, request.now_ms)
-
-
-def _say(value: float, digits: int) -> str:
-    """A price without needless zeros."""
-    text = fixed(value, digits)
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _count(value: float) -> int | float:
-    """A number of contracts, whole unless the contract has decimal sizes."""
-    return int(value) if value == int(value) else value
 
 
 def _quanto(listing: Listing) -> str:
@@ -122,15 +88,17 @@ def _quanto(listing: Listing) -> str:
 
 
 def _show_contracts(settle: str, market: Market, request: SimRequest) -> list[Row]:
-    listed = _list(market, settle, request.now_ms)
-    first = _whole(request, "offset", 0)
-    limit = _whole(request, "limit", len(listed), 1000)
+    listed = list_contracts(market, settle, request.now_ms)
+    first = read_whole(request, "offset", 0)
+    limit = read_whole(request, "limit", len(listed), 1000)
     return [_tell_contract(market, i, request.now_ms) for i in listed[first : first + limit]]
 
 
 def _show_contract(settle: str, market: Market, request: SimRequest) -> Row:
     name = request.path.rpartition("/")[2]
-    return _tell_contract(market, _find(market, settle, name, request.now_ms), request.now_ms)
+    return _tell_contract(
+        market, find_listing(market, settle, name, request.now_ms), request.now_ms
+    )
 
 
 def _tell_contract(market: Market, listing: Listing, now_ms: int) -> Row:
@@ -156,7 +124,7 @@ def _tell_contract(market: Market, listing: Listing, now_ms: int) -> Row:
         "funding_rate_limit": "0.003",
         "funding_impact_value": "30000",
         "interest_rate": "0.0003",
-        "position_size": _count(perp.open_interest),
+        "position_size": count(perp.open_interest),
         "trade_size": int(perp.turnover_usd) * 90,
         "long_users": users if perp.open_interest else 0,
         "short_users": users * 4 // 5 if perp.open_interest else 0,
@@ -170,7 +138,7 @@ def _tell_contract(market: Market, listing: Listing, now_ms: int) -> Row:
 
 
 def _tell_limits(listing: Listing) -> Row:
-    tick = _say(10.0**-listing.price_digits, listing.price_digits)
+    tick = say(10.0**-listing.price_digits, listing.price_digits)
     return {
         "order_price_round": tick,
         "mark_price_round": tick,
@@ -198,14 +166,14 @@ def _tell_limits(listing: Listing) -> Row:
 def _tell_prices(perp: Perp, *, pre: bool) -> Row:
     digits = perp.listing.price_digits
     told = {"last_price": perp.last, "mark_price": perp.mark, "index_price": perp.index}
-    return {name: "" if pre else _say(price, digits) for name, price in told.items()}
+    return {name: "" if pre else say(price, digits) for name, price in told.items()}
 
 
 def _show_tickers(settle: str, market: Market, request: SimRequest) -> list[Row]:
     if request.query.get("contract"):
-        shown = [_asked_for(market, settle, request)]
+        shown = [find_asked(market, settle, request)]
     else:
-        shown = _list(market, settle, request.now_ms)
+        shown = list_contracts(market, settle, request.now_ms)
     perps = [market.perp(i, request.now_ms) for i in shown if i.status == "live"]
     return [_tell_ticker(perp) for perp in perps]
 
@@ -217,22 +185,22 @@ def _tell_ticker(perp: Perp) -> Row:
     traded = perp.turnover_usd if inverse else perp.volume_coins / listing.contract_size
     row = {
         "contract": listing.symbol,
-        "last": _say(perp.last, digits),
-        "low_24h": _say(perp.low_24h, digits),
-        "high_24h": _say(perp.high_24h, digits),
+        "last": say(perp.last, digits),
+        "low_24h": say(perp.low_24h, digits),
+        "high_24h": say(perp.high_24h, digits),
         **_tell_change(perp),
         "volume_24h": str(round(traded)),
         "volume_24h_base": coins,
         "volume_24h_quote": usd,
         "volume_24h_settle": coins if inverse else usd,
-        "mark_price": _say(perp.mark, digits),
-        "index_price": _say(perp.index, digits),
+        "mark_price": say(perp.mark, digits),
+        "index_price": say(perp.index, digits),
         "funding_rate": shortest(perp.funding_rate),
         "funding_rate_indicative": shortest(perp.funding_rate),
         "total_size": shortest(2 * perp.open_interest),
-        "highest_bid": _say(perp.bid, digits),
+        "highest_bid": say(perp.bid, digits),
         "highest_size": "2500",
-        "lowest_ask": _say(perp.ask, digits),
+        "lowest_ask": say(perp.ask, digits),
         "lowest_size": "1900",
         "quanto_multiplier": _quanto(listing),
     }
@@ -247,38 +215,40 @@ def _tell_change(perp: Perp) -> Row:
     change = perp.last - perp.open_24h
     return {
         "change_percentage": fixed(percent, 2),
-        "change_price": _say(change, perp.listing.price_digits),
+        "change_price": say(change, perp.listing.price_digits),
     }
 
 
 def _show_fundings(settle: str, market: Market, request: SimRequest) -> list[Row]:
-    listing = _asked_for(market, settle, request)
-    limit = _whole(request, "limit", 100, 1000)
-    first = _whole(request, "from", 0)
-    last = min(request.now_ms // 1000, _whole(request, "to", request.now_ms // 1000))
+    listing = find_asked(market, settle, request)
+    limit = read_whole(request, "limit", 100, 1000)
+    first = read_whole(request, "from", 0)
+    last = min(request.now_ms // 1000, read_whole(request, "to", request.now_ms // 1000))
     return tell_fundings(market, listing, first, last, limit)
 
 
 def _show_stats(settle: str, market: Market, request: SimRequest) -> list[Row]:
-    listing = _asked_for(market, settle, request)
+    listing = find_asked(market, settle, request)
     step = INTERVALS_S.get(request.query.get("interval") or "5m")
     if step is None:
-        raise _Refused("INVALID_PARAM_VALUE", "Invalid value for interval")
-    limit = _whole(request, "limit", 30, 100)
+        raise Refused("INVALID_PARAM_VALUE", "Invalid value for interval")
+    limit = read_whole(request, "limit", 30, 100)
     last = request.now_ms // 1000 // step * step
-    first = _whole(request, "from", last - (limit - 1) * step)
+    first = read_whole(request, "from", last - (limit - 1) * step)
     return tell_stats(market, listing, step, first, limit, request.now_ms)
 
 
 def _show_orders(settle: str, market: Market, request: SimRequest) -> list[Row]:
     """Of one contract for an hour at most, or of all contracts for the last one."""
-    alone = [_asked_for(market, settle, request)] if request.query.get("contract") else None
-    now_s, limit = request.now_ms // 1000, _whole(request, "limit", 100, 1000)
-    last = _whole(request, "to", now_s) if alone else now_s
-    first = _whole(request, "from", last - 3599) if alone else hour_before(request.now_ms) // 1000
+    alone = [find_asked(market, settle, request)] if request.query.get("contract") else None
+    now_s, limit = request.now_ms // 1000, read_whole(request, "limit", 100, 1000)
+    last = read_whole(request, "to", now_s) if alone else now_s
+    first = (
+        read_whole(request, "from", last - 3599) if alone else hour_before(request.now_ms) // 1000
+    )
     if last - first > 3600:
-        raise _Refused("INVALID_PARAM_VALUE", "Invalid range of from and to")
-    listed = alone or _list(market, settle, request.now_ms)
+        raise Refused("INVALID_PARAM_VALUE", "Invalid range of from and to")
+    listed = alone or list_contracts(market, settle, request.now_ms)
     return tell_orders(market, listed, first * 1000, last * 1000 + 999, limit)
 
 
@@ -330,7 +300,7 @@ def _show_spot(market: Market, request: SimRequest) -> list[Row]:
         return rows
     found = [row for row in rows if row["currency_pair"] == asked]
     if not found:
-        raise _Refused("INVALID_CURRENCY_PAIR", f"Invalid currency pair {asked}")
+        raise Refused("INVALID_CURRENCY_PAIR", f"Invalid currency pair {asked}")
     return found
 
 
@@ -338,20 +308,20 @@ def _tell_spot(perp: Perp) -> Row:
     digits = perp.listing.price_digits
     return {
         "currency_pair": perp.listing.symbol,
-        "last": _say(perp.last, digits),
-        "lowest_ask": _say(perp.ask, digits),
-        "highest_bid": _say(perp.bid, digits),
+        "last": say(perp.last, digits),
+        "lowest_ask": say(perp.ask, digits),
+        "highest_bid": say(perp.bid, digits),
         "change_percentage": _tell_change(perp)["change_percentage"],
         "base_volume": shortest(perp.volume_coins),
         "quote_volume": shortest(perp.turnover_usd),
-        "high_24h": _say(perp.high_24h, digits),
-        "low_24h": _say(perp.low_24h, digits),
+        "high_24h": say(perp.high_24h, digits),
+        "low_24h": say(perp.low_24h, digits),
     }
 
 
 def _show_deliveries(market: Market, request: SimRequest) -> list[Row]:
     """Dated contracts of BTC and ETH on the next two quarter ends."""
-    swaps = {i.symbol: i for i in _list(market, "usdt", request.now_ms)}
+    swaps = {i.symbol: i for i in list_contracts(market, "usdt", request.now_ms)}
     rows = []
     for day in next_last_fridays(request.now_ms, 3, 2):
         for name in ("BTC_USDT", "ETH_USDT"):
@@ -377,12 +347,12 @@ def _tell_delivery(perp: Perp, underlying: str) -> Row:
         **_tell_prices(perp, pre=False),
         "mark_type": "index",
         "basis_rate": fixed(perp.mark / perp.index - 1.0, 6),
-        "basis_value": _say(perp.mark - perp.index, listing.price_digits),
+        "basis_value": say(perp.mark - perp.index, listing.price_digits),
         "expire_time": (listing.expiry_ms or 0) // 1000,
         "settle_price": "0",
         "settle_price_interval": 60,
         "settle_price_duration": 1800,
-        "position_size": _count(perp.open_interest),
+        "position_size": count(perp.open_interest),
         "trade_size": int(perp.turnover_usd) * 90,
         "in_delisting": False,
         "config_change_time": _CREATED_S,

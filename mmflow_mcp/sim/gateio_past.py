@@ -6,8 +6,6 @@ from mmflow_mcp.sim.gateio_positions import tell_holders
 from mmflow_mcp.sim.market import Listing, Market
 from mmflow_mcp.sim.wire import shortest
 
-INTERVALS_S = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "4h": 14400, "1d": 86400}
-
 Row = dict[str, Any]
 
 

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from mmflow_mcp.clock import HOUR_MS
+from mmflow_mcp.sim.hyperliquid_candles import show_book, show_candles
 from mmflow_mcp.sim.hyperliquid_rows import (
+    MALFORMED,
+    NO_MARKET,
     context,
     decimal,
     find,
@@ -36,12 +39,6 @@ HOSTS = ("api.hyperliquid.xyz",)
 FIRST_FUNDING_MS = 1_683_849_600_000  # 2023-05-12, as in the recordings
 PAGE = 500
 _WRAPPED = {"BTC": "UBTC", "ETH": "UETH", "SOL": "USOL", "PUMP": "UPUMP"}
-_MALFORMED = SimResponse(
-    422,
-    b"Failed to deserialize the JSON body into the target type",
-    {"content-type": "text/plain; charset=utf-8"},
-)
-_NULL = answer(None, 500)
 
 
 def routes(market: Market) -> Routes:
@@ -58,12 +55,14 @@ def routes(market: Market) -> Routes:
         "spotMeta": _spot_meta,
         "spotMetaAndAssetCtxs": _spot_meta_and_ctxs,
         "recentTrades": _recent_trades,
+        "candleSnapshot": show_candles,
+        "l2Book": show_book,
     }
 
     def info(request: SimRequest) -> SimResponse:
         asked = request.json if isinstance(request.json, dict) else {}
         question = questions.get(str(asked.get("type")))
-        return _MALFORMED if question is None else question(market, asked, request.now_ms)
+        return MALFORMED if question is None else question(market, asked, request.now_ms)
 
     return {("POST", HOSTS[0], "/info"): info}
 
@@ -108,13 +107,13 @@ def _describe_dex(items: list[Listing]) -> dict[str, Any]:
 def _meta_and_ctxs(market: Market, asked: dict[str, Any], now_ms: int) -> SimResponse:
     items = universe(market, str(asked.get("dex") or ""), now_ms)
     if items is None:
-        return _NULL
+        return NO_MARKET
     return answer([_describe_dex(items), [context(market.perp(i, now_ms)) for i in items]])
 
 
 def _meta(market: Market, asked: dict[str, Any], now_ms: int) -> SimResponse:
     items = universe(market, str(asked.get("dex") or ""), now_ms)
-    return _NULL if items is None else answer(_describe_dex(items))
+    return NO_MARKET if items is None else answer(_describe_dex(items))
 
 
 def _all_metas(market: Market, _: dict[str, Any], now_ms: int) -> SimResponse:
@@ -157,10 +156,10 @@ def _funding_history(market: Market, asked: dict[str, Any], now_ms: int) -> SimR
     coin, start = asked.get("coin"), asked.get("startTime")
     end = asked.get("endTime") or now_ms
     if not isinstance(coin, str) or not isinstance(start, int) or not isinstance(end, int):
-        return _MALFORMED
+        return MALFORMED
     item = find(market, coin, now_ms)
     if item is None:
-        return _NULL
+        return NO_MARKET
     until = min(end, now_ms)
     hour = max(start, FIRST_FUNDING_MS) // HOUR_MS * HOUR_MS
     jitter = stream(market.seed, f"settled/{coin}")
@@ -255,9 +254,9 @@ def _spot_meta_and_ctxs(market: Market, _: dict[str, Any], now_ms: int) -> SimRe
 
 def _recent_trades(market: Market, asked: dict[str, Any], now_ms: int) -> SimResponse:
     if not isinstance(asked.get("coin"), str):
-        return _MALFORMED
+        return MALFORMED
     item = find(market, asked["coin"], now_ms)
     if item is None:
-        return _NULL
+        return NO_MARKET
     prints = list_prints(market, item, now_ms - 60_000, now_ms)[-10:]
     return answer([print_row(market, one) for one in reversed(prints)])

@@ -5,7 +5,14 @@ from typing import Any
 from mmflow_mcp.sim.market import Listing, Market, Perp
 from mmflow_mcp.sim.noise import stream, unit
 from mmflow_mcp.sim.trades import Print
-from mmflow_mcp.sim.wire import shortest
+from mmflow_mcp.sim.wire import SimResponse, answer, shortest
+
+MALFORMED = SimResponse(
+    422,
+    b"Failed to deserialize the JSON body into the target type",
+    {"content-type": "text/plain; charset=utf-8"},
+)
+NO_MARKET = answer(None, 500)
 
 
 def decimal(value: float) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from mmflow_mcp.clock import DAY_MS
+from mmflow_mcp.sim.bars import Bar, bar, book
 from mmflow_mcp.sim.kraken_futures import FUTURES_HOST, futures_not_found, futures_routes
 from mmflow_mcp.sim.kraken_past import past_routes
 from mmflow_mcp.sim.market import Listing, Market, Perp
@@ -18,6 +19,7 @@ SPOT_HOST = "api.kraken.com"
 HOSTS = (SPOT_HOST, FUTURES_HOST)
 
 _CANDLES = 720
+_LEVELS = 500
 _INTERVALS = ("1", "5", "15", "30", "60", "240", "1440")
 
 Row = dict[str, Any]
@@ -28,11 +30,12 @@ class _Refused(Exception):
 
 
 def routes(market: Market) -> Routes:
-    """The pairs, their tickers and candles."""
+    """The pairs, their tickers, candles and books."""
     views = {
         "AssetPairs": _show_pairs,
         "Ticker": _show_tickers,
         "OHLC": _show_candles,
+        "Depth": _show_depth,
         "Time": _show_time,
         "SystemStatus": lambda _, __: {"status": "online"},
     }
@@ -145,31 +148,45 @@ def _tell_ticker(market: Market, listing: Listing, now_ms: int) -> Row:
 
 
 def _show_candles(market: Market, request: SimRequest) -> Row:
-    """The last 720 candles, the running one among them; an opening price is the mark's."""
+    """The last 720 candles, the running one among them; `since` (s) is exclusive.
+
+    Without it, high and low are those of open and close: reading 720 candles of many pairs in
+    detail, for a look back at one of them, would take seconds.
+    """
     listing = _find(market, request, request.query.get("pair", ""))
-    interval = request.query.get("interval", "1")
-    if interval not in _INTERVALS:
+    interval, since = request.query.get("interval", "1"), request.query.get("since", "0")
+    if interval not in _INTERVALS or not since.isdecimal():
         raise _Refused("EGeneral:Invalid arguments")
-    step = int(interval) * 60_000
-    last = request.now_ms - request.now_ms % step
-    moments = range(last - (_CANDLES - 1) * step, last + step, step)
-    marks = [market.held(listing, min(at, request.now_ms))[1] for at in moments]
-    closes = [*marks[1:], market.held(listing, request.now_ms)[1]]
-
-    def say(price: float) -> str:
-        return fixed(price, listing.price_digits)
-
-    rows = [
-        [
-            at // 1000,
-            say(opened),
-            say(max(opened, closed)),
-            say(min(opened, closed)),
-            say(closed),
-            say((opened + closed) / 2),
-            "1.00000000",
-            12,
-        ]
-        for at, opened, closed in zip(moments, marks, closes, strict=True)
-    ]
+    step, now = int(interval) * 60_000, request.now_ms
+    last = now - now % step
+    first = max(last - (_CANDLES - 1) * step, (int(since) + 1) * 1000)
+    starts = range(-(-first // step) * step, last + step, step)
+    looks: dict[str, int] = {} if "since" in request.query else {"looks": 1}
+    told = (bar(market, listing, at, step, now, **looks) for at in starts)
+    rows = [_tell_bar(listing, one) for one in told if one is not None]
     return {listing.symbol: rows, "last": (last - step) // 1000}
+
+
+def _tell_bar(listing: Listing, one: Bar) -> list[Any]:
+    digits = listing.price_digits
+    prices = [fixed(price, digits) for price in (one.open, one.high, one.low, one.close)]
+    mean = fixed(one.turnover / one.units if one.units else one.open, digits)
+    return [one.start_ms // 1000, *prices, mean, fixed(one.units, 8), one.trades]
+
+
+def _show_depth(market: Market, request: SimRequest) -> Row:
+    """Up to 500 levels a side, each with the second in which it last changed."""
+    listing = _find(market, request, request.query.get("pair", ""))
+    count = request.query.get("count", "100")
+    if not count.isdecimal() or not 1 <= int(count) <= _LEVELS:
+        raise _Refused("EGeneral:Invalid arguments")
+    told = book(market, listing, request.now_ms, int(count))
+
+    def say(levels: tuple[tuple[float, float], ...]) -> list[list[Any]]:
+        digits, at = listing.price_digits, told.at_ms // 1000
+        return [
+            [fixed(price, digits), fixed(size, 8), at - number % 60]
+            for number, (price, size) in enumerate(levels)
+        ]
+
+    return {listing.symbol: {"asks": say(told.asks), "bids": say(told.bids)}}

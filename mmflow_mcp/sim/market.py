@@ -88,6 +88,10 @@ class Market:
         mark = self._mark(listing, at_ms)
         return self._open_interest(listing, mark, at_ms), mark
 
+    def mark(self, listing: Listing, at_ms: int) -> float:
+        """Only the mark of `held`: candles read many."""
+        return self._mark(listing, at_ms)
+
     def settled_funding(self, listing: Listing, settlement_ms: int) -> float:
         """What the predicted rate converged to at a settlement (deribit: the 8 h before it)."""
         return self._funding_rate(listing, settlement_ms)

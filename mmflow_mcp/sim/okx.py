@@ -10,8 +10,10 @@ from typing import Any
 
 from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.sim.market import Listing, Market, Perp
+from mmflow_mcp.sim.okx_books import show_book, show_candles
 from mmflow_mcp.sim.okx_past import BARS, tell_fundings, tell_interest
 from mmflow_mcp.sim.okx_positions import PERIODS, tell_liquidations, tell_ratios
+from mmflow_mcp.sim.okx_requests import Refused, read_required, read_whole, refuse_unknown
 from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, answer, fixed, shortest
 
 HOSTS = ("www.okx.com", "openapi.okx.com")
@@ -32,14 +34,6 @@ Row = dict[str, Any]
 View = Callable[[Market, SimRequest], list[Any]]
 
 
-class _Refused(Exception):
-    """What okx answers with a code other than "0"."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
 def routes(market: Market) -> Routes:
     """Every path of okx that is simulated."""
     views: dict[str, View] = {
@@ -50,6 +44,9 @@ def routes(market: Market) -> Routes:
         "public/liquidation-orders": _show_liquidations,
         "public/mark-price": _show_marks,
         "public/time": _show_time,
+        "market/books": show_book,
+        "market/candles": partial(show_candles, recent=True),
+        "market/history-candles": partial(show_candles, recent=False),
         "market/tickers": _show_tickers,
         "market/ticker": _show_ticker,
         "rubik/stat/contracts/open-interest-history": _show_interest_history,
@@ -73,37 +70,15 @@ def not_found(request: SimRequest) -> SimResponse:
 def _serve(market: Market, view: View, request: SimRequest) -> SimResponse:
     try:
         return answer({"code": "0", "msg": "", "data": view(market, request)})
-    except _Refused as refused:
+    except Refused as refused:
         return answer({"code": refused.code, "data": [], "msg": str(refused)})
 
 
-def _required(request: SimRequest, name: str) -> str:
-    text = request.query.get(name, "")
-    if not text:
-        raise _Refused("50014", f"Parameter {name} can not be empty.")
-    return text
-
-
 def _type(request: SimRequest, *fitting: str) -> str:
-    named = _required(request, "instType")
+    named = read_required(request, "instType")
     if named not in fitting:
-        raise _Refused("51000", "Parameter instType error")
+        raise Refused("51000", "Parameter instType error")
     return named
-
-
-def _whole(request: SimRequest, name: str, default: int) -> int:
-    text = request.query.get(name, "")
-    if not text:
-        return default
-    if not text.isdecimal():
-        raise _Refused("51000", f"Parameter {name} error")
-    return int(text)
-
-
-def _unknown(name: str) -> _Refused:
-    return _Refused(
-        "51001", f"Instrument ID, Instrument ID code, or Spread ID {name} doesn't exist."
-    )
 
 
 def _family(name: str) -> str:
@@ -117,7 +92,7 @@ def _chosen(request: SimRequest, rows: list[Row]) -> list[Row]:
     if asked:
         rows = [row for row in rows if row["instId"] == asked]
         if not rows:
-            raise _unknown(asked)
+            raise refuse_unknown(asked)
     family = request.query.get("instFamily") or request.query.get("uly")
     return [row for row in rows if family in (None, "", _family(row["instId"]))]
 
@@ -153,7 +128,7 @@ def _show_open_interest(market: Market, request: SimRequest) -> list[Any]:
     kind = _type(request, "SWAP", "FUTURES", "OPTION")
     if kind == "OPTION":
         if not {"instFamily", "uly", "instId"} & request.query.keys():
-            raise _Refused("50014", "Parameter instFamily can not be empty.")
+            raise Refused("50014", "Parameter instFamily can not be empty.")
         return []
     rows = []
     for name, perp in _states(market, kind, request.now_ms):
@@ -178,39 +153,39 @@ def _swap(market: Market, name: str, now_ms: int) -> Listing:
     listed = _list(market, "SWAP", now_ms)
     found = next((i for i in listed if i.symbol == name and i.status == "live"), None)
     if found is None:
-        raise _unknown(name)
+        raise refuse_unknown(name)
     return found
 
 
 def _show_fundings(market: Market, request: SimRequest) -> list[Any]:
     """`after` asks for what is older, `before` for what is newer."""
-    listing = _swap(market, _required(request, "instId"), request.now_ms)
-    limit = min(400, max(1, _whole(request, "limit", 100)))
-    before = min(request.now_ms + 1, _whole(request, "after", request.now_ms + 1))
+    listing = _swap(market, read_required(request, "instId"), request.now_ms)
+    limit = min(400, max(1, read_whole(request, "limit", 100)))
+    before = min(request.now_ms + 1, read_whole(request, "after", request.now_ms + 1))
     return tell_fundings(
-        market, listing, _whole(request, "before", -1) + 1, before, limit, request.now_ms
+        market, listing, read_whole(request, "before", -1) + 1, before, limit, request.now_ms
     )
 
 
 def _show_interest_history(market: Market, request: SimRequest) -> list[Any]:
     """`end` is exclusive."""
-    asked = _required(request, "instId")
+    asked = read_required(request, "instId")
     period = request.query.get("period") or "5m"
     if period.removesuffix("utc") not in BARS:
-        raise _Refused("51000", "Parameter period error")
+        raise Refused("51000", "Parameter period error")
     listed = [i for i in market.listings("okx", request.now_ms) if i.kind != "spot"]
     listing = next((i for i in listed if i.symbol == asked and i.status == "live"), None)
     if listing is None:
-        raise _unknown(asked)
-    limit = min(100, max(1, _whole(request, "limit", 100)))
-    before = min(request.now_ms + 1, _whole(request, "end", request.now_ms + 1))
+        raise refuse_unknown(asked)
+    limit = min(100, max(1, read_whole(request, "limit", 100)))
+    before = min(request.now_ms + 1, read_whole(request, "end", request.now_ms + 1))
     return tell_interest(
-        market, listing, period, _whole(request, "begin", 0), before, limit, request.now_ms
+        market, listing, period, read_whole(request, "begin", 0), before, limit, request.now_ms
     )
 
 
 def _show_funding(market: Market, request: SimRequest) -> list[Any]:
-    asked = _required(request, "instId")
+    asked = read_required(request, "instId")
     swaps = _list(market, "SWAP", request.now_ms)
     rows = [_tell_funding(market, i, request.now_ms) for i in swaps if i.status == "live"]
     gold = next(row for row in rows if row["instId"] == "XAU-USDT-SWAP")
@@ -219,7 +194,7 @@ def _show_funding(market: Market, request: SimRequest) -> list[Any]:
         return rows
     found = [row for row in rows if row["instId"] == asked]
     if not found:
-        raise _unknown(asked)
+        raise refuse_unknown(asked)
     return found
 
 
@@ -321,12 +296,12 @@ def _show_tickers(market: Market, request: SimRequest) -> list[Any]:
 
 
 def _show_ticker(market: Market, request: SimRequest) -> list[Any]:
-    asked = _required(request, "instId")
+    asked = read_required(request, "instId")
     for kind in _TYPES.values():
         for name, perp in _states(market, kind, request.now_ms):
             if name == asked:
                 return [_tell_ticker(kind, name, perp, request.now_ms)]
-    raise _unknown(asked)
+    raise refuse_unknown(asked)
 
 
 _TICKER_NUMBERS = (
@@ -365,23 +340,25 @@ def _tell_ticker(kind: str, name: str, perp: Perp | None, now_ms: int) -> Row:
 
 
 def _show_ratios(view: str, market: Market, request: SimRequest) -> list[Any]:
-    asked = _required(request, "instId")
+    asked = read_required(request, "instId")
     step = PERIODS.get(request.query.get("period") or "5m")
     if step is None:
-        raise _Refused("51000", "Parameter period error")
+        raise Refused("51000", "Parameter period error")
     swaps = _list(market, "SWAP", request.now_ms)
     listing = next((i for i in swaps if i.symbol == asked and i.status == "live"), None)
     if listing is None:
-        raise _unknown(asked)
+        raise refuse_unknown(asked)
     return tell_ratios(
-        market, listing, view, step, request, min(100, _whole(request, "limit", 100))
+        market, listing, view, step, request, min(100, read_whole(request, "limit", 100))
     )
 
 
 def _show_liquidations(market: Market, request: SimRequest) -> list[Any]:
     kind = _type(request, "SWAP", "FUTURES", "MARGIN", "OPTION")
-    family = request.query.get("instFamily") or _required(request, "uly")
+    family = request.query.get("instFamily") or read_required(request, "uly")
     listed = _list(market, kind, request.now_ms) if kind == "SWAP" else []
     same = [i for i in listed if _family(i.symbol) == family]
-    before = _whole(request, "after", request.now_ms + 1)
-    return tell_liquidations(market, same, before, request, min(100, _whole(request, "limit", 100)))
+    before = read_whole(request, "after", request.now_ms + 1)
+    return tell_liquidations(
+        market, same, before, request, min(100, read_whole(request, "limit", 100))
+    )

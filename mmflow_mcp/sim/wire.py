@@ -13,6 +13,7 @@ A path that ends in "*" stands for every path that begins so.
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -61,6 +62,11 @@ def fixed(value: float, digits: int) -> str:
 def shortest(value: float) -> str:
     """A number as text with the fewest digits that say it, no exponent: `0.0000125`, `12`."""
     return f"{Decimal(repr(value)):f}".removesuffix(".0")
+
+
+def iso(at_ms: int) -> str:
+    """A moment as text to the second, `2026-11-24T08:00:00Z`."""
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 Handler = Callable[[SimRequest], SimResponse]

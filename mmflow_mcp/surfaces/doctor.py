@@ -32,7 +32,7 @@ class Finding:
 async def examine(core: Core, venue: Venue, name: str) -> Finding:
     """Ask one venue for one capability, for BTC."""
     started = core.clock.monotonic()
-    coins = None if name == "markets" else ("BTC",)
+    coins = None if name in ("markets", "predictions") else ("BTC",)
     try:
         found = await gather(core, CAPABILITIES[name], [venue], coins, whole=coins is None)
     except AllVenuesFailed as error:

@@ -7,7 +7,18 @@ from typing import Any
 from mmflow_mcp.endpoints.answer import Answer, Shape, written
 from mmflow_mcp.surfaces.questions import Asked, iso
 
-TIMES = {"t", "ts", "expiryMs", "nextFundingTime", "fetchedAt", "latestDateMs", "dateMs"}
+TIMES = {
+    "expiryMs",
+    "nextFundingTime",
+    "fetchedAt",
+    "latestDateMs",
+    "dateMs",
+    "closesMs",
+    "ts",
+    "t",
+    "running",
+    "sessionStart",
+}
 
 
 def for_people(asked: Asked, found: Answer[Any]) -> str:

@@ -72,8 +72,7 @@ class Ask:
 
     @property
     def now_ms(self) -> int:
-        """The moment of the question, epoch ms: where a window of the past ends by itself."""
-        """The present, epoch ms: what decides which pages of a history are of the past."""
+        """The moment that the question is asked at, epoch ms."""
         return self._upstream.clock.now_ms()
 
     async def get(self, call: Call) -> Wire:

@@ -12,6 +12,7 @@ from typing import Any
 
 from mmflow_mcp.errors import VenueError, VenueRejected
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.candles import CandleSeries, OrderBook
 from mmflow_mcp.rows.history import FundingPast
 from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.venues.ask import Ask
@@ -25,6 +26,7 @@ from mmflow_mcp.venues.fapi import (
     read_linear,
     refused,
 )
+from mmflow_mcp.venues.fapi_candles import ask_line_books, ask_line_candles
 from mmflow_mcp.venues.fapi_past import ask_funding_history
 from mmflow_mcp.venues.fapi_perps import ask_funding, ask_open_interest
 
@@ -110,6 +112,14 @@ class Aster(Venue):
     async def funding_history(self, ask: Ask) -> list[FundingPast]:
         """What the coin's main perpetual paid."""
         return await ask_funding_history(ask, (PERPETUALS,), 1)
+
+    async def candles(self, ask: Ask) -> list[CandleSeries]:
+        """Candles of each coin's main perpetual."""
+        return await ask_line_candles(ask, PERPETUALS)
+
+    async def order_book(self, ask: Ask) -> list[OrderBook]:
+        """The order book of each coin's main perpetual, a thousand levels a side."""
+        return await ask_line_books(ask, PERPETUALS)
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every trading contract, stocks and commodities among them."""

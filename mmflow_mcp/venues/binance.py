@@ -13,6 +13,7 @@ from typing import Any
 
 from mmflow_mcp.errors import VenueError
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.candles import CandleSeries, OrderBook
 from mmflow_mcp.rows.history import FundingPast, OpenInterestPast
 from mmflow_mcp.rows.positions import PositioningRow
 from mmflow_mcp.rows.spot import SpotRow
@@ -21,7 +22,7 @@ from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.binance_past import ask_interest_history
 from mmflow_mcp.venues.binance_positions import ask_positioning
-from mmflow_mcp.venues.binance_spot import SPOT_HOSTS, ask_binance_spot
+from mmflow_mcp.venues.binance_spot import SPOT_HOSTS, ask_binance_pairs, ask_binance_spot
 from mmflow_mcp.venues.coins import canonical
 from mmflow_mcp.venues.contracts import Contract
 from mmflow_mcp.venues.fapi import (
@@ -34,6 +35,7 @@ from mmflow_mcp.venues.fapi import (
     refused,
     status_of,
 )
+from mmflow_mcp.venues.fapi_candles import ask_line_books, ask_line_candles
 from mmflow_mcp.venues.fapi_past import ask_funding_history
 from mmflow_mcp.venues.fapi_perps import ask_funding, ask_open_interest
 from mmflow_mcp.venues.fapi_rows import PERIODS
@@ -180,10 +182,20 @@ class Binance(Venue):
         (listed,) = await ask.all(exchange_info(USDM))
         return await ask_positioning(ask, listed, USDM)
 
+    async def candles(self, ask: Ask) -> list[CandleSeries]:
+        """Candles of each coin's main USD-M perpetual."""
+        return await ask_line_candles(ask, USDM)
+
+    async def order_book(self, ask: Ask) -> list[OrderBook]:
+        """The order book of each coin's main USD-M perpetual, a thousand levels a side."""
+        return await ask_line_books(ask, USDM)
+
     async def markets(self, ask: Ask) -> list[MarketRow]:
-        """Every trading contract, stocks and dated futures among them."""
-        rows: list[MarketRow] = []
-        wires = await ask_some(ask, [*map(exchange_info, LINES)])
+        """Every trading contract, stocks and dated futures among them, and every spot pair."""
+        rows = await ask_binance_pairs(ask)
+        calls = [*map(exchange_info, LINES)]
+        # The mirror of spot answers where the lists of contracts are refused.
+        wires = await ask.all(*calls) if rows else await ask_some(ask, calls)
         for line, wire in zip(LINES, wires, strict=True):
             if wire:
                 found, bad = wire.parsed(parse_markets, line, self.id)

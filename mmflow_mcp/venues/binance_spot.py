@@ -9,7 +9,8 @@ import json
 from functools import cache, partial
 from typing import Any
 
-from mmflow_mcp.errors import Unrecorded, VenueBlocked, VenueError, VenueRejected
+from mmflow_mcp.errors import Unrecorded, VenueBlocked, VenueChanged, VenueError, VenueRejected
+from mmflow_mcp.rows import MarketRow
 from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.upstream.wire import DAY, NOTHING, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
@@ -24,6 +25,7 @@ from mmflow_mcp.venues.pairs import (
     pair_of,
     read_each,
     some_or_each,
+    spot_market,
     spot_row,
 )
 
@@ -104,11 +106,50 @@ async def _ask_list(ask: Ask, host: str) -> Wire:
         return NOTHING
 
 
+async def ask_binance_pairs(ask: Ask) -> list[MarketRow]:
+    """Every pair that trades; a list that cannot be had shortens the answer."""
+    for host in SPOT_HOSTS:
+        try:
+            listed = await _ask_list(ask, host)
+        except VenueBlocked as error:
+            if host == MIRROR:
+                ask.short(f"{error.reason} (spot/exchangeInfo)")
+            continue
+        return [*_read_list(ask, listed)] if listed else []
+    return []
+
+
+def _read_list(ask: Ask, listed: Wire) -> list[MarketRow]:
+    try:
+        rows, bad = listed.parsed(parse_spot_markets)
+    except VenueChanged as error:
+        # It does not take the contracts with it.
+        ask.short(f"{error.reason} (spot/exchangeInfo)")
+        return []
+    ask.unread(bad)
+    return rows
+
+
+def parse_spot_markets(wire: Wire) -> tuple[list[MarketRow], int]:
+    """The pairs that trade; money (EURUSDT) and leveraged tokens are no coin."""
+
+    def read(row: Row) -> MarketRow | None:
+        if not _is_open(row):
+            return None
+        return spot_market("binance", row["symbol"], row["baseAsset"], row["quoteAsset"])
+
+    return each(member(wire.doc, "symbols"), read)
+
+
+def _is_open(row: Row) -> bool:
+    return row["status"] == "TRADING" and row.get("isSpotTradingAllowed") is not False
+
+
 def parse_spot_pairs(wire: Wire) -> tuple[dict[str, Pair], int]:
     """The pair that speaks for each coin, by coin. Halted pairs keep stale tickers."""
 
     def read(row: Row) -> Pair | None:
-        if row["status"] != "TRADING" or row.get("isSpotTradingAllowed") is False:
+        if not _is_open(row):
             return None
         return pair_of(row["symbol"], row["baseAsset"], row["quoteAsset"])
 

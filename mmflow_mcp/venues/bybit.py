@@ -19,6 +19,7 @@ from mmflow_mcp.errors import (
     VenueRejected,
 )
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.candles import CandleSeries, OrderBook
 from mmflow_mcp.rows.history import FundingPast, OpenInterestPast
 from mmflow_mcp.rows.positions import PositioningRow
 from mmflow_mcp.rows.spot import SpotRow
@@ -26,9 +27,10 @@ from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, NOTHING, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.bybit_candles import BOOKS, CANDLES, listed_mains
 from mmflow_mcp.venues.bybit_past import ask_funding_history, ask_interest_history
 from mmflow_mcp.venues.bybit_positions import ask_positioning
-from mmflow_mcp.venues.bybit_spot import BYBIT_SPOT
+from mmflow_mcp.venues.bybit_spot import BYBIT_SPOT, PAIRS, read_spot_list
 from mmflow_mcp.venues.bybit_tickers import (
     Book,
     Books,
@@ -44,8 +46,10 @@ from mmflow_mcp.venues.bybit_tickers import (
     symbols_of,
     usual_of,
 )
-from mmflow_mcp.venues.contracts import USDT_FIRST
+from mmflow_mcp.venues.candle_pages import ask_candles, wanted_of
+from mmflow_mcp.venues.contracts import USDT_FIRST, Contract
 from mmflow_mcp.venues.moments import are_apart, note_apart
+from mmflow_mcp.venues.order_books import ask_books
 from mmflow_mcp.venues.pairs import ask_spot
 from mmflow_mcp.venues.singles import FEW as MANY
 from mmflow_mcp.venues.singles import REFUSALS, ask_singly, tells_refusal
@@ -138,11 +142,20 @@ class Bybit(Venue):
         (first,) = await ask.all(instruments(LINEAR))
         return await ask_positioning(ask, await _all_pages(ask, LINEAR, first))
 
+    async def candles(self, ask: Ask) -> list[CandleSeries]:
+        """Candles of each coin's main perpetual."""
+        return await ask_candles(ask, await _main_contracts(ask), CANDLES)
+
+    async def order_book(self, ask: Ask) -> list[OrderBook]:
+        """Books of the same contracts."""
+        return await ask_books(ask, await _main_contracts(ask), BOOKS)
+
     async def markets(self, ask: Ask) -> list[MarketRow]:
-        """Every trading contract of both categories."""
+        """Every trading contract of both categories, and every spot pair."""
         rows: list[MarketRow] = []
         calls = [instruments(category) for category in CATEGORIES]
-        for category, wire in zip(CATEGORIES, await ask.all(*calls), strict=True):
+        *lists, pairs = await ask.all(*calls, PAIRS)
+        for category, wire in zip(CATEGORIES, lists, strict=True):
             if not wire:
                 continue
             pages = await _all_pages(ask, category, wire)
@@ -152,7 +165,7 @@ class Bybit(Venue):
                 found, bad = page.parsed(parse_markets)
                 ask.unread(bad)
                 rows += found
-        return rows
+        return rows + (read_spot_list(ask, pairs) if pairs else [])
 
 
 async def _ask_books(
@@ -260,6 +273,24 @@ async def _all_pages(ask: Ask, category: str, first: Wire) -> tuple[Wire, ...]:
             return tuple(pages)
         (page,) = await ask.all(instruments(category, cursor))
     return ()
+
+
+async def _main_contracts(ask: Ask) -> dict[str, Contract]:
+    """The main perpetual of each coin; inverse only where there is no other."""
+    lists: Books = ()
+    found: dict[str, Contract] = {}
+    bad = 0
+    for category in CATEGORIES:
+        if all(coin in found for coin in wanted_of(ask)):
+            break
+        (first,) = await ask.all(instruments(category))
+        lists += (Book(category, (), await _all_pages(ask, category, first)),)
+        found, bad = listed_mains(lists, wanted_of(ask))
+    ask.unread(bad)
+    for coin in wanted_of(ask):
+        if coin not in found and not all(map(is_whole, lists)):
+            ask.short(f"missing: nothing of {coin} without the list of contracts", coin=coin)
+    return found
 
 
 def _note_gaps(

@@ -5,8 +5,11 @@ https://bybit-exchange.github.io/docs/v5/market/tickers
 
 from typing import Any
 
+from mmflow_mcp.errors import VenueChanged
+from mmflow_mcp.rows import MarketRow
 from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.upstream.wire import DAY, Call, Wire, get
+from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.fields import each, member, ms, number_or_none
 from mmflow_mcp.venues.pairs import (
     USDT_FIRST,
@@ -15,6 +18,7 @@ from mmflow_mcp.venues.pairs import (
     by_symbol,
     main_pairs,
     pair_of,
+    spot_market,
     spot_row,
 )
 
@@ -43,12 +47,40 @@ def parse_spot_pairs(wire: Wire) -> tuple[dict[str, Pair], int]:
     """The pair that speaks for each coin; this list comes in one page."""
 
     def read(row: Row) -> Pair | None:
-        if row["status"] != "Trading" or (row.get("symbolType") or "") not in _COINS:
+        if row["status"] != "Trading" or not _is_coin(row):
             return None
         return pair_of(row["symbol"], row["baseCoin"], row["quoteCoin"])
 
     found, bad = each(member(wire.doc, "result", "list"), read)
     return main_pairs(found, USDT_FIRST), bad
+
+
+def read_spot_list(ask: Ask, listed: Wire) -> list[MarketRow]:
+    """The pairs of the list; one that cannot be read shortens the answer."""
+    try:
+        rows, bad = listed.parsed(parse_spot_markets)
+    except VenueChanged as error:
+        # It does not take the contracts with it.
+        ask.short(f"{error.reason} (spot/instruments-info)")
+        return []
+    ask.unread(bad)
+    return rows
+
+
+def parse_spot_markets(wire: Wire) -> tuple[list[MarketRow], int]:
+    """The pairs that trade, stocks among them."""
+
+    def read(row: Row) -> MarketRow | None:
+        if row["status"] != "Trading":
+            return None
+        names = row["symbol"], row["baseCoin"], row["quoteCoin"]
+        return spot_market("bybit", *names, is_coin=_is_coin(row))
+
+    return each(member(wire.doc, "result", "list"), read)
+
+
+def _is_coin(row: Row) -> bool:
+    return (row.get("symbolType") or "") in _COINS
 
 
 def parse_spot_rows(wire: Wire) -> dict[str, Row]:

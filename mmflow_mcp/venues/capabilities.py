@@ -11,6 +11,7 @@ from mmflow_mcp.rows.candles import CandleSeries, OrderBook
 from mmflow_mcp.rows.history import FundingPast, OpenInterestPast
 from mmflow_mcp.rows.onchain import EtfTable, TreasuryTable, Valuation
 from mmflow_mcp.rows.positions import LiquidationTape, PositioningRow
+from mmflow_mcp.rows.predictions import PredictionPage
 from mmflow_mcp.rows.spot import FxRate, SpotRow, TradePrint
 from mmflow_mcp.venues.ask import Ask
 
@@ -48,6 +49,19 @@ class Markets(Protocol):
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every live market, by symbol."""
+        ...
+
+
+@runtime_checkable
+class Predictions(Protocol):
+    """Discovery where there are tens of thousands of markets: page by page."""
+
+    async def predictions(self, ask: Ask) -> list[PredictionPage]:
+        """One page of the open markets: `ask.options["count"]` (50) from `["start"]` (0) on.
+
+        They come in an order that holds while pages are turned, each market once, what matters
+        most first where the venue can sort. Reaches as deep as `predictions.DEPTH`.
+        """
         ...
 
 
@@ -170,6 +184,7 @@ CAPABILITIES: dict[str, type] = {
     "spot": Spot,
     "liquidations": Liquidations,
     "options": OptionChains,
+    "predictions": Predictions,
     "positioning": Positioning,
     "trades": Trades,
     "candles": Candles,

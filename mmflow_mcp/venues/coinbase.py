@@ -13,11 +13,14 @@ from typing import Any
 
 from mmflow_mcp.errors import Unrecorded, VenueError, VenueHttp, VenueRateLimited, VenueRejected
 from mmflow_mcp.rows import MarketRow
+from mmflow_mcp.rows.candles import CandleSeries, OrderBook
 from mmflow_mcp.rows.spot import SpotRow, TradePrint
 from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, NOTHING, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.candle_rows import Traded, ask_books, ask_candles, spot_of
+from mmflow_mcp.venues.coinbase_candles import ADVANCED_HOST, BOOKS, CANDLES
 from mmflow_mcp.venues.fields import amount, each, positive
 from mmflow_mcp.venues.pairs import (
     DEFAULT_COINS,
@@ -75,19 +78,24 @@ class Coinbase(Venue):
     name = "Coinbase"
     kind = "cex"
     aliases = ("Coinbase Pro", "GDAX", "coinbaseexchange", "Coinbase Advanced", "COINBASE_SPOT")
-    hosts = (HOST,)
-    # 10 requests a second, with bursts of 15.
-    meters = (Meter((HOST,), 15, 1.5),)
+    hosts = (HOST, ADVANCED_HOST)
+    # 10 requests a second; the Exchange allows bursts of 15.
+    meters = (Meter((HOST,), 15, 1.5), Meter((ADVANCED_HOST,), 10, 1))
     data_source = "Coinbase Exchange public REST"
     docs = "https://docs.cdp.coinbase.com/exchange/introduction/welcome"
     notes = (
         "Spot in USD. Trades tell the maker's side at the venue; here it is the taker's.",
         "BTC-USDC is one book with BTC-USD there.",
+        "Candles of 30 minutes and 4 hours are made of shorter ones.",
     )
 
     def refusal(self, status: int, body: bytes) -> VenueError | None:
-        """Errors are a status with a message; a product that is not there is 404 NotFound."""
-        if status == 404 and b"NotFound" in body[:200]:
+        """Errors are a status with a message; a product that is not there is 404 NotFound.
+
+        Advanced Trade names the error, NOT_FOUND or INVALID_ARGUMENT.
+        """
+        unknown = (b"NotFound", b'"NOT_FOUND"', b'"INVALID_ARGUMENT"')
+        if status in (400, 404) and any(one in body[:200] for one in unknown):
             return VenueRejected("rejected: the venue knows no such product")
         if status >= 400 and b"rate limit exceeded" in body[:200].lower():
             return VenueRateLimited(status)
@@ -122,6 +130,14 @@ class Coinbase(Venue):
         pair = pairs.get((ask.coins or DEFAULT_COINS)[0])
         return [] if pair is None else await _walk(ask, pair)
 
+    async def candles(self, ask: Ask) -> list[CandleSeries]:
+        """Candles of each coin's main dollar market."""
+        return await ask_candles(ask, await _ask_traded(ask), CANDLES)
+
+    async def order_book(self, ask: Ask) -> list[OrderBook]:
+        """The order book of each coin's main dollar market, 500 levels a side."""
+        return await ask_books(ask, await _ask_traded(ask), BOOKS)
+
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every product that trades."""
         rows, bad = (await ask.get(PRODUCTS)).parsed(parse_markets)
@@ -143,6 +159,11 @@ async def _ask_lists(ask: Ask) -> tuple[Wire, Wire, bool]:
             ask.short(f"{error.reason} (stats)")
         return listed, NOTHING, refused
     return listed, before, False
+
+
+async def _ask_traded(ask: Ask) -> list[Traded]:
+    (listed,) = await ask.all(PRODUCTS)
+    return [spot_of(pair) for pair in choose(ask, _pairs(ask, listed))]
 
 
 def _pairs(ask: Ask, listed: Wire) -> dict[str, Pair]:

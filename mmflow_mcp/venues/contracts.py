@@ -116,19 +116,25 @@ def funding_row(
 
 
 def rank_of(contract: Contract, order: tuple[str, ...] = USDT_FIRST) -> tuple[int, int, str]:
-    """The order in which perpetuals speak for their coin: the least is the main one."""
+    """Where a contract stands among those of its coin: the least one speaks for the coin."""
     key = contract.rank_key
-    place = order.index(key) if key in order else len(order)
-    return place, contract.multiplier, contract.symbol
+    return order.index(key) if key in order else len(order), contract.multiplier, contract.symbol
+
+
+def main_contracts(
+    contracts: Iterable[Contract], order: tuple[str, ...] = USDT_FIRST
+) -> dict[str, Contract]:
+    """The main perpetual of each coin, by coin."""
+    ranked = sorted(contracts, key=lambda contract: rank_of(contract, order), reverse=True)
+    return {contract.coin: contract for contract in ranked}
 
 
 def main_perpetuals(
     rows: Iterable[tuple[Contract, FundingRow]], order: tuple[str, ...] = USDT_FIRST
 ) -> dict[str, FundingRow]:
     """The row of each coin's main perpetual, by coin."""
-    best: dict[str, tuple[tuple[int, int, str], FundingRow]] = {}
+    by_contract: dict[Contract, FundingRow] = {}
     for contract, row in rows:
-        rank = rank_of(contract, order)
-        if row.coin not in best or rank < best[row.coin][0]:
-            best[row.coin] = (rank, row)
-    return {coin: best[coin][1] for coin in sorted(best)}
+        by_contract.setdefault(contract, row)
+    best = main_contracts(by_contract, order)
+    return {coin: by_contract[best[coin]] for coin in sorted(best)}

@@ -9,22 +9,27 @@ them is in contracts. Funding accrues without pause: there is no settlement time
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from mmflow_mcp.errors import VenueError, VenueHttp, VenueRateLimited, VenueRejected
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow, OptionChain
+from mmflow_mcp.rows.candles import CandleSeries, OrderBook
 from mmflow_mcp.rows.history import FundingPast
 from mmflow_mcp.upstream.budget import Meter
-from mmflow_mcp.upstream.wire import NOTHING, Call, Wire, get
+from mmflow_mcp.upstream.wire import DAY, NOTHING, WEEK, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.candle_pages import ask_candles
+from mmflow_mcp.venues.deribit_candles import BOOKS, CANDLES, main_of, takes_list
 from mmflow_mcp.venues.deribit_chain import INDEX, count_lonely, parse_chain
 from mmflow_mcp.venues.deribit_names import INVERSE, LINEAR, read_kind
 from mmflow_mcp.venues.deribit_past import ask_funding_history
 from mmflow_mcp.venues.deribit_perps import names_of, parse_funding, parse_open_interest, read_times
 from mmflow_mcp.venues.fields import each, member
 from mmflow_mcp.venues.moments import are_apart, note_apart
+from mmflow_mcp.venues.order_books import ask_books
 from mmflow_mcp.venues.singles import REFUSALS, ask_singly, ask_some, tells_refusal
 
 HOST = "www.deribit.com"
@@ -79,6 +84,7 @@ class Deribit(Venue):
             " and options are not in it."
         ),
         "Option premiums are in coins for BTC and ETH, in USDC for SOL and XRP.",
+        "Candles of four hours are made of its hours.",
     )
 
     def refusal(self, status: int, body: bytes) -> VenueError | None:
@@ -138,6 +144,14 @@ class Deribit(Venue):
         chains[underlying] = chain
         return ask.pick(chains)
 
+    async def candles(self, ask: Ask) -> list[CandleSeries]:
+        """Candles of the inverse perpetual of BTC and ETH, of linear ones else."""
+        return await ask_candles(ask, main_of(ask, await _listed(ask)), CANDLES)
+
+    async def order_book(self, ask: Ask) -> list[OrderBook]:
+        """Books of the same perpetuals."""
+        return await ask_books(ask, main_of(ask, await _listed(ask)), BOOKS)
+
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every live perpetual, dated future and option, from the same summaries."""
         calls = [
@@ -151,6 +165,15 @@ class Deribit(Venue):
             ask.unread(bad)
             rows.update((row.symbol, row) for row in found)
         return list(rows.values())
+
+
+async def _listed(ask: Ask) -> Wire:
+    """The summary of linear perpetuals as a list of what there is, where one is needed."""
+    if not takes_list(ask):
+        return NOTHING
+    call = replace(summary(LINEAR, "future"), fresh=DAY, reference=True, keep=WEEK, optional=True)
+    (wire,) = await ask.all(call)
+    return wire
 
 
 _ERROR_CODE = re.compile(rb'"code"\s*:\s*(-?\d+)')

@@ -45,6 +45,12 @@ def _perpetuals(wires: Iterable[Wire]) -> tuple[list[Listed], int]:
     return list({one.contract.symbol: one for one in found}.values()), bad
 
 
+def listed_perpetuals(wire: Wire) -> tuple[list[Contract], int]:
+    """The perpetuals that a summary names, and the rows that could not be read."""
+    found, bad = _perpetuals((wire,))
+    return [one.contract for one in found], bad
+
+
 def read_times(wires: Iterable[Wire]) -> dict[str, int]:
     """When each perpetual of these answers was read, epoch ms."""
     return {one.contract.symbol: one.wire.fetched_at for one in _perpetuals(wires)[0]}

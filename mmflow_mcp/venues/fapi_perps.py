@@ -11,7 +11,7 @@ from mmflow_mcp.errors import VenueChanged, VenueError
 from mmflow_mcp.rows import FundingRow, OpenInterestRow
 from mmflow_mcp.upstream.wire import NOTHING, Call, Wire
 from mmflow_mcp.venues.ask import Ask
-from mmflow_mcp.venues.contracts import rank_of
+from mmflow_mcp.venues.contracts import Contract, rank_of
 from mmflow_mcp.venues.fapi import (
     ALWAYS,
     Line,
@@ -115,6 +115,27 @@ def listed_places(
     books = _books(ask, lines, lists, {})
     shelf = shelve(books)
     return books, list(shelf.places.get(coin, ())) if shelf.whole else _wanted(books, coin)
+
+
+async def ask_main_contracts(
+    ask: Ask, line: Line, coins: Iterable[str], what: str
+) -> list[Contract]:
+    """The perpetual of a line that speaks for each of these coins, the same as in `ask_funding`.
+
+    Without the list of contracts it is the usual one of well-known coins; `what` is missing of the
+    others.
+    """
+    books = _books(ask, (line,), await ask.all(exchange_info(line)), {})
+    shelf = shelve(books)
+    mains = {}
+    for coin in coins:
+        # Beside a whole list there is nothing to be guessed.
+        places = shelf.places.get(coin, ()) if shelf.whole else _wanted(books, coin)
+        if places:
+            mains[coin] = places[0][1]
+    _note_gaps(ask, shelf, mains, {}, what)
+    ask.universe = shelf.places
+    return list(mains.values())
 
 
 def _refuse(ask: Ask, books: Books, rows: Mapping[str, object], refusal: VenueError | None) -> None:

@@ -20,6 +20,7 @@ from mmflow_mcp.errors import (
     VenueRejected,
 )
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.candles import CandleSeries, OrderBook
 from mmflow_mcp.rows.history import FundingPast, OpenInterestPast
 from mmflow_mcp.rows.positions import LiquidationTape, PositioningRow
 from mmflow_mcp.rows.spot import SpotRow
@@ -27,7 +28,10 @@ from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, NOTHING, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.candle_pages import ask_candles, wanted_of
 from mmflow_mcp.venues.coins import KNOWN_COINS
+from mmflow_mcp.venues.contracts import Contract, main_contracts
+from mmflow_mcp.venues.gateio_candles import BOOKS, CANDLES
 from mmflow_mcp.venues.gateio_contracts import (
     ALWAYS,
     MAIN,
@@ -48,6 +52,7 @@ from mmflow_mcp.venues.gateio_past import ask_funding_history, ask_open_interest
 from mmflow_mcp.venues.gateio_positions import ask_liquidations, ask_positioning
 from mmflow_mcp.venues.gateio_spot import GATEIO_SPOT
 from mmflow_mcp.venues.moments import are_apart, note_apart
+from mmflow_mcp.venues.order_books import ask_books
 from mmflow_mcp.venues.pairs import ask_spot
 from mmflow_mcp.venues.singles import REFUSALS, ask_singly, ask_some
 
@@ -116,6 +121,7 @@ class Gateio(Venue):
     notes = (
         "oiContracts is reported as 0; the coins are in oiCoins.",
         "Liquidations by request reach back an hour.",
+        "Candles reach back 9,990 intervals.",
     )
 
     def refusal(self, status: int, body: bytes) -> VenueError | None:
@@ -173,6 +179,14 @@ class Gateio(Venue):
     async def liquidations(self, ask: Ask) -> list[LiquidationTape]:
         """About the last hour of each coin's perpetuals: further back requests do not reach."""
         return await ask_liquidations(ask, await _known_books(ask, *QUOTES))
+
+    async def candles(self, ask: Ask) -> list[CandleSeries]:
+        """Candles of each coin's main perpetual."""
+        return await ask_candles(ask, await _main_contracts(ask), CANDLES)
+
+    async def order_book(self, ask: Ask) -> list[OrderBook]:
+        """Books of the same contracts."""
+        return await ask_books(ask, await _main_contracts(ask), BOOKS)
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every live perpetual, dated future and spot pair."""
@@ -333,6 +347,20 @@ async def _known_books(ask: Ask, *settles: str) -> Books:
         if not isinstance(failure, VenueRejected):
             ask.short(f"{failure.reason} ({name})", coin=lacking[name])
     return books + alone
+
+
+async def _main_contracts(ask: Ask) -> dict[str, Contract]:
+    """The main perpetual of each coin; only what has none in USDT is spoken for by another."""
+    books = await _known_books(ask, MAIN)
+    found = main_contracts(entry[0] for entry in live_contracts(books)[0])
+    if any(coin not in found for coin in wanted_of(ask)):
+        books += await _known_books(ask, *OTHERS)
+        found = main_contracts(entry[0] for entry in live_contracts(books)[0])
+    ask.unread(live_contracts(books)[1])
+    for coin in wanted_of(ask):
+        if coin not in found and all(settle != MAIN for settle, _ in books):
+            ask.short(f"missing: nothing of {coin} without the list of contracts", coin=coin)
+    return found
 
 
 async def _follow(ask: Ask, settles: Iterable[str], first: Iterable[Wire]) -> Books:

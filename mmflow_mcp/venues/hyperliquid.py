@@ -14,24 +14,27 @@ from typing import Any
 from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.errors import VenueChanged, VenueError, VenueRejected
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.candles import CandleSeries, OrderBook
 from mmflow_mcp.rows.history import FundingPast
 from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import HOUR, Wire, ask_json
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.candle_rows import Traded, ask_books, ask_candles, coins_of, perp_of
 from mmflow_mcp.venues.coins import from_hyperliquid
 from mmflow_mcp.venues.contracts import (
     Contract,
     OpenPart,
     funding_row,
+    main_contracts,
     main_perpetuals,
     sum_open_interest,
 )
 from mmflow_mcp.venues.fields import amount, each, positive, rate
+from mmflow_mcp.venues.hyperliquid_candles import BOOKS, CANDLES, INFO
 from mmflow_mcp.venues.hyperliquid_past import ask_funding_history
 
 HOST = "api.hyperliquid.xyz"
-INFO = f"https://{HOST}/info"
 CONTEXTS = ask_json(
     INFO, {"type": "metaAndAssetCtxs"}, label="metaAndAssetCtxs", fresh=5, weight=20
 )
@@ -51,7 +54,10 @@ class Hyperliquid(Venue):
     meters = (Meter((HOST,), 1200, 60),)
     data_source = "Hyperliquid public info endpoint"
     docs = "https://hyperliquid.gitbook.io/hyperliquid-docs"
-    notes = ("Open interest as published, taken as one-sided; some hold that it adds both sides.",)
+    notes = (
+        "Open interest as published, taken as one-sided; some hold that it adds both sides.",
+        "Order books reach 20 levels a side, candles 5,000 intervals back.",
+    )
 
     def refusal(self, status: int, body: bytes) -> VenueError | None:
         """A malformed request is 422 with a sentence; an unknown market may answer null."""
@@ -80,6 +86,14 @@ class Hyperliquid(Venue):
         wire = await ask.get(CONTRACTS)
         return await ask_funding_history(ask, [contract for contract, _ in contexts(wire.doc)])
 
+    async def candles(self, ask: Ask) -> list[CandleSeries]:
+        """Candles of each coin's core perpetual, the newest 5,000 of an interval."""
+        return await ask_candles(ask, await _ask_traded(ask), CANDLES)
+
+    async def order_book(self, ask: Ask) -> list[OrderBook]:
+        """The 20 best levels of each coin's core perpetual."""
+        return await ask_books(ask, await _ask_traded(ask), BOOKS)
+
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every core perpetual that is not delisted."""
         wire = await ask.get(CONTEXTS)
@@ -92,6 +106,18 @@ def _note_gaps(ask: Ask, wire: Wire, rows: Mapping[str, object], bad: int, what:
     silent = {c.coin: c.symbol for c, _ in contexts(wire.doc) if c.coin not in rows} if bad else {}
     for coin in ask.wants(silent):
         ask.short(f"missing: no {what} of {silent[coin]}", coin=coin)
+
+
+async def _ask_traded(ask: Ask) -> list[Traded]:
+    """The perpetuals of the coins asked for."""
+    mains = (await ask.get(CONTRACTS)).parsed(parse_mains)
+    ask.universe = mains
+    return [perp_of(mains[coin]) for coin in coins_of(ask) if coin in mains]
+
+
+def parse_mains(wire: Wire) -> dict[str, Contract]:
+    """Each coin's main perpetual."""
+    return main_contracts(contract for contract, _ in contexts(wire.doc))
 
 
 def contexts(doc: Any) -> Iterator[tuple[Contract, dict[str, Any]]]:

@@ -61,14 +61,17 @@ def choose_cadence(span: Span, cadences: Sequence[Cadence]) -> Cadence:
 
 
 def sum_samples(
-    samples: Mapping[str, Samples], span: Span
+    samples: Mapping[str, Samples], span: Span, cadence_ms: int
 ) -> tuple[tuple[PastInterest, ...], dict[str, int]]:
     """Points of the span at which every contract has a sample, and how many each lacks.
 
-    What is newer than the newest of one of them is not lacking: it is not told yet.
+    What is newer than the newest of one of them is not lacking: it is not told yet. A moment of the
+    cadence that none of them has is lacking in all.
     """
     newest = min((max(same, default=-1) for same in samples.values()), default=-1)
     moments = {at for same in samples.values() for at in same if span.since <= at < span.until}
+    if moments:
+        moments |= set(range(min(moments), min(newest + 1, span.until), cadence_ms))
     points: list[PastInterest] = []
     lacking: dict[str, int] = {}
     for at in sorted(moments):
@@ -93,7 +96,7 @@ def tell_samples(
     span: Span,
 ) -> list[OpenInterestPast]:
     """The row of a coin; moments that one of its contracts lacks are told."""
-    points, lacking = sum_samples(samples, span)
+    points, lacking = sum_samples(samples, span, cadence.ms)
     for symbol, count in lacking.items():
         word = "moment" if count == 1 else "moments"
         ask.short(f"missing: {count} {word} at which {symbol} has no open interest")

@@ -22,13 +22,16 @@ from mmflow_mcp.errors import (
     VenueRejected,
 )
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.candles import CandleSeries, OrderBook
 from mmflow_mcp.rows.history import FundingPast, OpenInterestPast
 from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, HOUR, NOTHING, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.candle_rows import ask_books, ask_candles, spot_of
 from mmflow_mcp.venues.fields import each, member, number
+from mmflow_mcp.venues.kraken_candles import BOOKS, CANDLES
 from mmflow_mcp.venues.kraken_futures import (
     FUTURES_HOST,
     ask_funding,
@@ -100,6 +103,7 @@ class Kraken(Venue):
     docs = "https://docs.kraken.com/api/"
     notes = (
         "Spot in USD. The 24 h change is from the venue's 5-minute candles.",
+        "Candles and books are of spot; candles reach 720 intervals back.",
         "Funding is hourly and fixed for the running hour, told in money and divided by the index.",
     )
 
@@ -129,13 +133,7 @@ class Kraken(Venue):
 
         `ask.options["change"]` False: without the 24 h change, which needs candles of each.
         """
-        (listed,) = await ask.all(PAIRS)
-        if listed:
-            pairs, bad = listed.parsed(parse_pairs)
-            ask.unread(bad)
-        else:
-            pairs = {coin: _usual(coin) for coin in guess(ask, "{}", "USD")}
-        chosen = choose(ask, pairs)
+        chosen = await _ask_pairs(ask)
         told = await _ask_tickers(ask, [pair.symbol for pair in chosen]) if chosen else {}
 
         def read(pair: Pair) -> SpotRow | None:
@@ -143,6 +141,14 @@ class Kraken(Venue):
             return read_ticker(wire, pair, past) if wire else None
 
         return read_each(ask, chosen, read)
+
+    async def candles(self, ask: Ask) -> list[CandleSeries]:
+        """Candles of each coin's main dollar market, the newest 720 of an interval."""
+        return await ask_candles(ask, map(spot_of, await _ask_pairs(ask)), CANDLES)
+
+    async def order_book(self, ask: Ask) -> list[OrderBook]:
+        """The order book of each coin's main dollar market, 500 levels a side."""
+        return await ask_books(ask, map(spot_of, await _ask_pairs(ask)), BOOKS)
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every pair and perpetual that trades."""
@@ -153,6 +159,17 @@ class Kraken(Venue):
         except VenueError as error:
             ask.short(f"{error.reason} (futures/tickers)")
             return rows
+
+
+async def _ask_pairs(ask: Ask) -> list[Pair]:
+    """The main dollar market of each coin asked for."""
+    (listed,) = await ask.all(PAIRS)
+    if listed:
+        pairs, bad = listed.parsed(parse_pairs)
+        ask.unread(bad)
+    else:
+        pairs = {coin: _usual(coin) for coin in guess(ask, "{}", "USD")}
+    return choose(ask, pairs)
 
 
 async def _ask_tickers(ask: Ask, names: list[str]) -> dict[str, tuple[Wire, Wire]]:

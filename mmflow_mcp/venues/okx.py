@@ -18,6 +18,7 @@ from mmflow_mcp.errors import (
     VenueRejected,
 )
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.candles import CandleSeries, OrderBook
 from mmflow_mcp.rows.history import FundingPast, OpenInterestPast
 from mmflow_mcp.rows.positions import LiquidationTape, PositioningRow
 from mmflow_mcp.rows.spot import SpotRow
@@ -25,7 +26,9 @@ from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.candle_pages import ask_candles
 from mmflow_mcp.venues.moments import are_apart, note_apart
+from mmflow_mcp.venues.okx_candles import BOOKS, candle_source, main_swaps
 from mmflow_mcp.venues.okx_past import ask_funding_history, ask_open_interest_history
 from mmflow_mcp.venues.okx_positions import ask_liquidations, ask_positioning
 from mmflow_mcp.venues.okx_spot import OKX_SPOT
@@ -40,6 +43,7 @@ from mmflow_mcp.venues.okx_swaps import (
     read_names,
     swaps_of,
 )
+from mmflow_mcp.venues.order_books import ask_books
 from mmflow_mcp.venues.pairs import ask_spot
 from mmflow_mcp.venues.singles import FEW, REFUSALS, ask_singly, ask_some
 
@@ -148,6 +152,16 @@ class Okx(Venue):
         """The last 24 hours of every swap of each coin; the venue does not publish all."""
         (listed,) = await ask.all(instruments("SWAP"))
         return await ask_liquidations(ask, listed)
+
+    async def candles(self, ask: Ask) -> list[CandleSeries]:
+        """Candles of each coin's main swap."""
+        (listed,) = await ask.all(instruments("SWAP"))
+        return await ask_candles(ask, main_swaps(ask, listed), candle_source(ask.now_ms))
+
+    async def order_book(self, ask: Ask) -> list[OrderBook]:
+        """Books of the same swaps."""
+        (listed,) = await ask.all(instruments("SWAP"))
+        return await ask_books(ask, main_swaps(ask, listed), BOOKS)
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every live swap, dated future and spot pair; options are not listed here."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmflow_mcp.errors import Unrecorded, VenueError, VenueRejected
+from mmflow_mcp.rows import MarketRow
 from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.upstream.wire import Call, Wire
 from mmflow_mcp.venues.ask import Ask
@@ -61,6 +62,14 @@ def pair_of(symbol: str, base: str, quote: str, alias: str = "") -> Pair | None:
         return None
     coin, multiplier = canonical(base)
     return Pair(symbol, coin, multiplier, quote, alias)
+
+
+def spot_market(
+    venue: str, symbol: str, base: str, quote: str, *, is_coin: bool = True
+) -> MarketRow:
+    """A spot pair as a venue lists it; `coin` is null for money and for leveraged tokens."""
+    pair = pair_of(symbol, base, quote) if is_coin else None
+    return MarketRow(venue, symbol, pair.coin if pair else None, "spot", f"{base}/{quote} spot")
 
 
 def main_pairs(pairs: Iterable[Pair], order: tuple[str, ...]) -> dict[str, Pair]:
