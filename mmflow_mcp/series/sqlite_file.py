@@ -100,8 +100,10 @@ class SqliteFile:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Make the file a history of our kind, or refuse it."""
+        # Asked first: the file of someone else must not even change its sort of log.
+        ours = is_ours(connection, self._kind)
         settle(connection)
-        if is_ours(connection, self._kind):
+        if ours:
             return
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -170,6 +172,9 @@ class SqliteFile:
             if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 aside = self._set_aside()
                 raise Damaged(f"{self.path} was damaged: {aside}") from error
+            if code != sqlite3.SQLITE_BUSY:
+                # A connection that was opened read-only would stay so when the folder no longer is.
+                self.close()
             raise meaning_of(error, self.path, writing=writing) from error
 
     def _set_aside(self) -> str:
