@@ -145,11 +145,15 @@ class SqliteFile:
         for how in ("mode=ro", "mode=ro&immutable=1"):
             connection = connect(f"{self.path.absolute().as_uri()}?{how}")
             try:
-                if is_ours(connection, self._kind):
-                    return connection
+                ours = is_ours(connection, self._kind)
             except sqlite3.OperationalError:
                 connection.close()
                 continue
+            except BaseException:
+                connection.close()
+                raise
+            if ours:
+                return connection
             connection.close()
             raise StoreMismatch(f"{self.path} is of an older version and cannot be migrated")
         raise StoreAway(f"{self.path} cannot be read")
@@ -208,15 +212,13 @@ class Damaged(StoreError):
 
 def connect(place: str) -> sqlite3.Connection:
     """A connection without transactions of its own, to be used by one thread at a time."""
-    connection = sqlite3.connect(
+    return sqlite3.connect(
         place,
         timeout=BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
         uri=place.startswith("file:"),
     )
-    connection.execute("PRAGMA cache_size=-8000")
-    return connection
 
 
 def settle(connection: sqlite3.Connection) -> None:
