@@ -13,7 +13,7 @@ async def hold(text: str, folder: Path, lifetime_ms: int) -> None:
     lease = open_lease(text, "live", folder, "sampler", lifetime_ms=lifetime_ms)
     sys.stdout.write(f"{await lease.acquire()}\n")
     sys.stdout.flush()
-    while await lease.renew():
+    while await lease.renew():  # noqa: ASYNC110 - nothing else will tell
         await anyio.sleep(lifetime_ms / 3000)
 
 

@@ -46,9 +46,7 @@ class Place:
         if self.sort == "memory":
             store = MemoryStore(clock=clock, **how)
         elif self.sort == "sqlite":
-            store = SqliteStore(
-                self.path, kind="live", clock=clock, report=self.told.append, **how
-            )
+            store = SqliteStore(self.path, kind="live", clock=clock, report=self.told.append, **how)
         else:
             assert self._server is not None
             server = RedisServer(self._server.url)

@@ -107,16 +107,21 @@ async def test_names_are_apart(office: Office) -> None:
     assert await office.lease("backfill").acquire()
 
 
-async def test_it_passes_on_when_its_holder_is_killed(office: Office) -> None:
-    """Within one lifetime, in another process, without anybody's help."""
+def holder_of(office: Office) -> subprocess.Popen[str]:
+    """Another process that takes the lease and renews it."""
     program = [sys.executable, "tests/lease_holder.py", office.text, str(office.folder)]
-    holder = subprocess.Popen(
+    return subprocess.Popen(
         [*program, str(LIFETIME_MS)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,
     )
+
+
+async def test_it_passes_on_when_its_holder_is_killed(office: Office) -> None:
+    """Within one lifetime, in another process, without anybody's help."""
+    holder = holder_of(office)
     assert holder.stdout is not None
     assert "True\n" == holder.stdout.readline()
     lease = office.lease()

@@ -32,9 +32,7 @@ class Fragile(MemoryStore):
             raise self.failure
         return await super().write(batches, backfill=backfill)
 
-    async def read(
-        self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER
-    ) -> list[Point]:
+    async def read(self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER) -> list[Point]:
         """Fail, or read."""
         if isinstance(self.failure, StoreAway):
             raise self.failure
@@ -176,7 +174,8 @@ async def test_deleting_takes_what_waits_too() -> None:
 
 async def test_closing_writes_what_waits_or_tells_what_is_lost() -> None:
     """The last chance is taken; without it nobody is left in the belief that all is well."""
-    for failure, said in ((None, "1 waiting samples were written"), (StoreAway("gone"), "1 samples")):
+    ends = ((None, "1 waiting samples were written"), (StoreAway("gone"), "1 samples are lost"))
+    for failure, said in ends:
         world = World()
         world.behind.failure = StoreAway("gone")
         await world.sample(1.0)

@@ -41,7 +41,16 @@ def test_a_text_names_a_place(
 
 @pytest.mark.parametrize(
     "text",
-    ["sqlite", "sqlite:", "sqlite::memory:", "Memory", "memory:x", "postgres://h/db", "h.db", "redis"],
+    [
+        "sqlite",
+        "sqlite:",
+        "sqlite::memory:",
+        "Memory",
+        "memory:x",
+        "postgres://h/db",
+        "h.db",
+        "redis",
+    ],
 )
 def test_a_text_that_names_none_says_what_fits(text: str) -> None:
     """The caller's own mistake, with the ways to put it right."""

@@ -47,8 +47,7 @@ async def keys_of(store: RedisStore) -> dict[str, int]:
     """The keys of a store's kind, and in how many milliseconds they expire (-1: never)."""
     client = store._server.client
     return {
-        name.decode(): await client.pttl(name)
-        for name in await client.keys(f"{store._under}*")
+        name.decode(): await client.pttl(name) for name in await client.keys(f"{store._under}*")
     }
 
 
@@ -146,7 +145,7 @@ async def test_a_full_server_can_be_read(own_server: RedisProcess) -> None:
     await store.write([batch(sampled([1.0]))])
     client = store._server.client
     await client.config_set("maxmemory", "1mb")
-    with pytest.raises(StoreUnwritable, match="takes no more|did not do it"):
+    with pytest.raises(StoreUnwritable, match=r"takes no more|did not do it"):
         await store.write([batch(sampled([2.0]))])
     assert sampled([1.0]) == await store.read(OI)
     await client.config_set("maxmemory", "0")
@@ -172,7 +171,7 @@ async def test_a_server_that_does_not_answer_is_away(monkeypatch: pytest.MonkeyP
     """A connection that nobody speaks on does not hold a question for ever."""
     monkeypatch.setattr("mmflow_mcp.fleet.redis.ANSWER_SECONDS", 0.1)
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.listeners[0].extra(anyio.abc.SocketAttribute.local_port)
+    port = listener.listeners[0].extra_attributes[anyio.abc.SocketAttribute.local_port]()
     server = RedisServer(f"redis://127.0.0.1:{port}")
     store = RedisStore(server, kind="live", clock=FixedClock(NOW))
     with pytest.raises(StoreAway, match="does not answer in time"):

@@ -1,4 +1,4 @@
-"""The rules of the history store, before anything is stored: cells, admission, gaps (METHODS 14)."""
+"""The rules of the history store before anything is stored: cells, admission, gaps."""
 
 import math
 
@@ -79,9 +79,7 @@ def test_the_newest_cell_may_be_written_again_and_nothing_before_it() -> None:
 def test_a_back_fill_may_write_the_past() -> None:
     """That is what it is for."""
     given = batch(sampled([1.0, 2.0, 3.0]))
-    assert Admitted(sampled([1.0, 2.0, 3.0]), 0, 0) == admitted(
-        given, newest=NOW, backfill=True
-    )
+    assert Admitted(sampled([1.0, 2.0, 3.0]), 0, 0) == admitted(given, newest=NOW, backfill=True)
 
 
 def test_the_past_beyond_the_retention_is_dropped_even_from_a_back_fill() -> None:
@@ -153,5 +151,5 @@ def test_a_key_is_read_from_its_own_text() -> None:
 )
 def test_a_name_that_could_be_mistaken_is_refused(parts: tuple[str, str, str, str]) -> None:
     """No empty part, no separator, no control character, no kind that there is not."""
-    with pytest.raises(ValueError, match="names no|is no kind"):
+    with pytest.raises(ValueError, match=r"names no|is no kind"):
         SeriesKey(*parts)

@@ -52,7 +52,7 @@ class Writers:
         )
 
     def write_and_die(self, first: int, rounds: int) -> list[int]:
-        """Let one write, from round `first` on; kill it after some rounds: the acknowledged ones."""
+        """Let one write from round `first` on, kill it after some: those it had acknowledged."""
         assert self._starter.stdin is not None
         assert self._starter.stdout is not None
         self._starter.stdin.write(f"{first}\n")
@@ -216,7 +216,7 @@ async def test_damage_found_by_a_reader_is_moved_aside_too(place: Place) -> None
 
 
 async def test_a_file_that_was_replaced_is_opened_anew(place: Place) -> None:
-    """Another process moved a damaged file aside: this one goes on in the new one, both keep all."""
+    """Another process moved a damaged file aside: this one goes on in the new one."""
     ours, theirs = store_of(place), store_of(place)
     await ours.write([batch(sampled([1.0]))])
     await ours.read(OI)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from stores import FUNDING, NOW, OI, PRESSURE, SETTLED, STEP, Place, batch, sampled
 
@@ -173,9 +174,7 @@ async def test_the_retention_rolls(place: Place) -> None:
     assert [] == await store.read(OI)
     later = NOW + WEEK_MS + STEP
     place.clock.advance(540)
-    assert Written(1, expired=1) == await store.write(
-        [batch([Point(NOW, 9.0), Point(later, 3.0)])]
-    )
+    assert Written(1, expired=1) == await store.write([batch([Point(NOW, 9.0), Point(later, 3.0)])])
     assert [(later, later, 1)] == [(s.first, s.last, s.count) for s in await store.series()]
 
 
@@ -190,7 +189,9 @@ async def test_the_retention_may_be_years(place: Place) -> None:
 async def test_pruning_removes_what_is_past_and_series_that_are_empty(place: Place) -> None:
     """Of every series, not only of those that are written to."""
     store = place.open()
-    await store.write([batch(sampled([1.0, 2.0])), batch(sampled([1.0], until=NOW - STEP), FUNDING)])
+    await store.write(
+        [batch(sampled([1.0, 2.0])), batch(sampled([1.0], until=NOW - STEP), FUNDING)]
+    )
     assert 0 == await store.prune(NOW + WEEK_MS - STEP)
     assert 2 == await store.prune(NOW + WEEK_MS)
     assert [(OI, 1)] == [(held.key, held.count) for held in await store.series()]
@@ -228,10 +229,7 @@ async def test_the_store_says_what_it_holds(place: Place) -> None:
 
 async def test_several_writers_do_no_harm(place: Place) -> None:
     """Four stores at one place write the same cells at once: one point for each, no error."""
-    if place.sort == "memory":
-        stores = [place.open()] * 4
-    else:
-        stores = [place.open() for _ in range(4)]
+    stores = [place.open()] * 4 if place.sort == "memory" else [place.open() for _ in range(4)]
     points = sampled([float(i) for i in range(200)])
     keys = [SeriesKey("oi", "hl", f"C{i}", "sampled") for i in range(5)]
     async with anyio.create_task_group() as tasks:
@@ -253,7 +251,7 @@ async def test_readers_see_whole_points_while_others_write(place: Place) -> None
             found = await store.read(OI)
             assert all(truth[p.t] == p for p in found)
             seen.append(len(found))
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(read)
