@@ -1,11 +1,10 @@
 """The Redis history: what lies in the server, kinds apart, the server away, full and restarted."""
 
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import anyio
-import anyio.abc
 import pytest
 from servers import NO_SERVER, RedisProcess, redis_process
 from stores import FUNDING, NOW, OI, PRESSURE, STEP, Place, batch, sampled
@@ -170,14 +169,12 @@ async def test_a_server_that_wants_a_password_is_away(own_server: RedisProcess) 
 async def test_a_server_that_does_not_answer_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that nobody speaks on does not hold a question for ever."""
     monkeypatch.setattr("mmflow_mcp.fleet.redis.ANSWER_SECONDS", 0.1)
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.listeners[0].extra_attributes[anyio.abc.SocketAttribute.local_port]()
-    server = RedisServer(f"redis://127.0.0.1:{port}")
-    store = RedisStore(server, kind="live", clock=FixedClock(NOW))
-    with pytest.raises(StoreAway, match="does not answer in time"):
-        await store.read(OI)
-    await store.close()
-    await listener.aclose()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = RedisServer(f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        store = RedisStore(server, kind="live", clock=FixedClock(NOW))
+        with pytest.raises(StoreAway, match="does not answer in time"):
+            await store.read(OI)
+        await store.close()
 
 
 @pytest.mark.parametrize(

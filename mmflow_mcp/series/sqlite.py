@@ -104,7 +104,7 @@ class SqliteStore:
                 number = db.execute(ADD, (key, batch.cadence_ms)).fetchone()[0]
             numbers = _extra_numbers(db, number, admitted.points)
             rows = [
-                (number, t // MINUTE_MS - SLOT_ZERO, v, numbers[repr(extra)])
+                (number, t // MINUTE_MS - SLOT_ZERO, v, numbers[id(extra)])
                 for t, v, extra in admitted.points
             ]
             db.executemany(PUT, rows)
@@ -222,11 +222,11 @@ def _span(number: int, since_ms: int, until_ms: int) -> tuple[int, int, int]:
 
 def _extra_numbers(
     db: sqlite3.Connection, series: int, points: Iterable[Point]
-) -> dict[str, int | None]:
-    """The number of each extra in its series, by its `repr`; new ones are added to the file."""
+) -> dict[int, int | None]:
+    """The number of each extra in its series, by its `id`; new ones are added to the file."""
     texts = texts_of(points)
     if len(texts) == 1:
-        return {repr(None): None}
+        return {id(None): None}
     rows = db.execute("SELECT text, id FROM extra WHERE series = ?", (series,))
     known: dict[str | None, int | None] = {None: None, **dict(rows.fetchall())}
     for text in texts.values():
