@@ -31,6 +31,8 @@ Report = Callable[[str], None]
 class SqliteFile:
     """Connections to one file: one that writes, some that read. For worker threads.
 
+    `report` is called in the thread that found what it tells.
+
     Only one thread at a time may be in `writing`; any number may be in `reading`.
     """
 
@@ -43,6 +45,8 @@ class SqliteFile:
         self._readers: list[sqlite3.Connection] = []
         # The file as it was opened: another one under the same name is another store.
         self._identity: tuple[int, int] | None = None
+        # The file that was looked at last, opened or not.
+        self._seen: tuple[int, int] | None = None
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -90,6 +94,7 @@ class SqliteFile:
                 with suppress(OSError):
                     self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 connection = connect(str(self.path))
+                self._seen = identity_of(self.path)
                 try:
                     self._prepare(connection)
                 except BaseException:
@@ -142,7 +147,10 @@ class SqliteFile:
         """
         if not self.path.exists():
             raise StoreAway(f"{self.path} does not exist and cannot be made")
-        for how in ("mode=ro", "mode=ro&immutable=1"):
+        log_ = self.path.with_name(self.path.name + "-wal")
+        logged = log_.exists() and log_.stat().st_size > 0
+        # Without its log a file would seem whole and lack the newest points.
+        for how in ("mode=ro",) if logged else ("mode=ro", "mode=ro&immutable=1"):
             connection = connect(f"{self.path.absolute().as_uri()}?{how}")
             try:
                 ours = is_ours(connection, self._kind)
@@ -187,9 +195,9 @@ class SqliteFile:
         Not when another file lies there by now: then another process has done it.
         """
         with self._lock:
-            damaged = self._identity
+            damaged = self._identity or self._seen
             self.close()
-            if damaged is not None and damaged != identity_of(self.path):
+            if damaged != identity_of(self.path):
                 return "it has been moved aside already"
             aside = _free_name(self.path)
             try:
