@@ -73,6 +73,11 @@ class RedisServer:
             raise StoreAway(f"{self.name} does not answer in time") from error
         except (told.ConnectionError, OSError) as error:
             raise StoreAway(f"{self.name} cannot be reached") from error
+        except told.ResponseError as error:
+            # A server that cannot save, or lacks its replicas, can still be read.
+            refuses = str(error).startswith(("MISCONF", "NOREPLICAS"))
+            kind = StoreUnwritable if refuses else StoreAway
+            raise kind(f"{self.name} refused: {error}") from error
         except told.RedisError as error:
             raise StoreAway(f"{self.name} failed: {type(error).__name__}") from error
 

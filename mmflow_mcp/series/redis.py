@@ -112,12 +112,12 @@ class RedisStore:
                 start = day * DAY_MS
                 used = list(points)
                 blob = b"".join(
-                    POINT.pack((t - start) // MINUTE_MS, v, digests[repr(extra)])
+                    POINT.pack((t - start) // MINUTE_MS, v, digests[id(extra)])
                     for t, v, extra in used
                 )
                 extras = lines
                 if len(lines) > 1:
-                    names = {digests[repr(p.extra)].hex() for p in used}
+                    names = {digests[id(p.extra)].hex() for p in used}
                     extras = {name: text for name, text in lines.items() if name in names}
                 # The day is over a day after it began; what names it may stay a little longer.
                 lives = start + DAY_MS + self._retention_ms - now

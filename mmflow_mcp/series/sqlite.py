@@ -7,6 +7,7 @@ read; the event loop never waits for a disk.
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +34,7 @@ from mmflow_mcp.series.store import (
 T = TypeVar("T")
 # Beyond so many different extras of one series, those that no point uses any more are removed.
 EXTRAS_KEPT = 256
+PRUNED_AT_ONCE = 50
 
 FIND = "SELECT id FROM series WHERE key = ?"
 KNOWN = (
@@ -104,11 +106,11 @@ class SqliteStore:
                 number = db.execute(ADD, (key, batch.cadence_ms)).fetchone()[0]
             numbers = _extra_numbers(db, number, admitted.points)
             rows = [
-                (number, t // MINUTE_MS - SLOT_ZERO, v, numbers[repr(extra)])
+                (number, t // MINUTE_MS - SLOT_ZERO, v, numbers[id(extra)])
                 for t, v, extra in admitted.points
             ]
             db.executemany(PUT, rows)
-        if first is not None and first < slot_of(now - self._retention_ms):
+        if first is not None and first <= self._expired(number, now)[-1]:
             self._expire(db, number, now)
         return admitted
 
@@ -168,25 +170,29 @@ class SqliteStore:
 
     async def prune(self, now_ms: int) -> int:
         """Remove what is past the retention; see `SeriesStore`."""
+        numbers = await self._read(lambda db: db.execute("SELECT id FROM series").fetchall())
 
-        def work(db: sqlite3.Connection) -> int:
-            numbers = [row[0] for row in db.execute("SELECT id FROM series").fetchall()]
+        def work(db: sqlite3.Connection, some: Sequence[tuple[int]]) -> int:
             gone = 0
-            for number in numbers:
+            for (number,) in some:
                 gone += self._expire(db, number, now_ms)
                 _forget_empty(db, number)
                 _forget_extras(db, number)
             return gone
 
-        return await self._write(work)
+        # Not all at once: another process that wants to write does not wait for ever.
+        parts = [numbers[i : i + PRUNED_AT_ONCE] for i in range(0, len(numbers), PRUNED_AT_ONCE)]
+        return sum([await self._write(partial(work, some=part)) for part in parts])
 
     async def close(self) -> None:
         """Close the file."""
         await anyio.to_thread.run_sync(self._file.close)
 
     def _expire(self, db: sqlite3.Connection, number: int, now: int) -> int:
-        earliest = now - self._retention_ms
-        return db.execute(f"DELETE {SPAN}", _span(number, 0, earliest - 1)).rowcount
+        return db.execute(f"DELETE {SPAN}", self._expired(number, now)).rowcount
+
+    def _expired(self, number: int, now: int) -> tuple[int, int, int]:
+        return _span(number, 0, now - self._retention_ms - 1)
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await _run(work, self._file.writing, self._one_writer)
@@ -222,11 +228,11 @@ def _span(number: int, since_ms: int, until_ms: int) -> tuple[int, int, int]:
 
 def _extra_numbers(
     db: sqlite3.Connection, series: int, points: Iterable[Point]
-) -> dict[str, int | None]:
-    """The number of each extra in its series, by its `repr`; new ones are added to the file."""
+) -> dict[int, int | None]:
+    """The number of each extra in its series, by its `id`; new ones are added to the file."""
     texts = texts_of(points)
     if len(texts) == 1:
-        return {repr(None): None}
+        return {id(None): None}
     rows = db.execute("SELECT text, id FROM extra WHERE series = ?", (series,))
     known: dict[str | None, int | None] = {None: None, **dict(rows.fetchall())}
     for text in texts.values():

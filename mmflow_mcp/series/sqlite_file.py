@@ -31,6 +31,8 @@ Report = Callable[[str], None]
 class SqliteFile:
     """Connections to one file: one that writes, some that read. For worker threads.
 
+    `report` is called in the thread that found what it tells.
+
     Only one thread at a time may be in `writing`; any number may be in `reading`.
     """
 
@@ -43,6 +45,8 @@ class SqliteFile:
         self._readers: list[sqlite3.Connection] = []
         # The file as it was opened: another one under the same name is another store.
         self._identity: tuple[int, int] | None = None
+        # The file that was looked at last, opened or not.
+        self._seen: tuple[int, int] | None = None
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -90,6 +94,7 @@ class SqliteFile:
                 with suppress(OSError):
                     self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 connection = connect(str(self.path))
+                self._seen = identity_of(self.path)
                 try:
                     self._prepare(connection)
                 except BaseException:
@@ -100,8 +105,10 @@ class SqliteFile:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Make the file a history of our kind, or refuse it."""
+        # Asked first: the file of someone else must not even change its sort of log.
+        ours = is_ours(connection, self._kind)
         settle(connection)
-        if is_ours(connection, self._kind):
+        if ours:
             return
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -140,14 +147,21 @@ class SqliteFile:
         """
         if not self.path.exists():
             raise StoreAway(f"{self.path} does not exist and cannot be made")
-        for how in ("mode=ro", "mode=ro&immutable=1"):
+        log_ = self.path.with_name(self.path.name + "-wal")
+        logged = log_.exists() and log_.stat().st_size > 0
+        # Without its log a file would seem whole and lack the newest points.
+        for how in ("mode=ro",) if logged else ("mode=ro", "mode=ro&immutable=1"):
             connection = connect(f"{self.path.absolute().as_uri()}?{how}")
             try:
-                if is_ours(connection, self._kind):
-                    return connection
+                ours = is_ours(connection, self._kind)
             except sqlite3.OperationalError:
                 connection.close()
                 continue
+            except BaseException:
+                connection.close()
+                raise
+            if ours:
+                return connection
             connection.close()
             raise StoreMismatch(f"{self.path} is of an older version and cannot be migrated")
         raise StoreAway(f"{self.path} cannot be read")
@@ -170,6 +184,9 @@ class SqliteFile:
             if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 aside = self._set_aside()
                 raise Damaged(f"{self.path} was damaged: {aside}") from error
+            if code != sqlite3.SQLITE_BUSY:
+                # A connection that was opened read-only would stay so when the folder no longer is.
+                self.close()
             raise meaning_of(error, self.path, writing=writing) from error
 
     def _set_aside(self) -> str:
@@ -178,9 +195,9 @@ class SqliteFile:
         Not when another file lies there by now: then another process has done it.
         """
         with self._lock:
-            damaged = self._identity
+            damaged = self._identity or self._seen
             self.close()
-            if damaged is not None and damaged != identity_of(self.path):
+            if damaged != identity_of(self.path):
                 return "it has been moved aside already"
             aside = _free_name(self.path)
             try:
@@ -203,15 +220,13 @@ class Damaged(StoreError):
 
 def connect(place: str) -> sqlite3.Connection:
     """A connection without transactions of its own, to be used by one thread at a time."""
-    connection = sqlite3.connect(
+    return sqlite3.connect(
         place,
         timeout=BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
         uri=place.startswith("file:"),
     )
-    connection.execute("PRAGMA cache_size=-8000")
-    return connection
 
 
 def settle(connection: sqlite3.Connection) -> None:

@@ -33,19 +33,20 @@ CREATE TABLE point (
 ) WITHOUT ROWID"""
 
 
+# Version 1 kept points by name, milliseconds and period: three times the size.
 FROM_1 = (
     """
 INSERT INTO series (key, cadence)
   SELECT metric || '|' || venue || '|' || coin || '|' || kind, min(cadence)
   FROM points GROUP BY metric, venue, coin, kind ORDER BY 1""",
-    f"""
+    """
 CREATE TEMP VIEW old AS
-  SELECT id AS series, t / {MINUTE_MS} - {SLOT_ZERO} AS slot, v AS value,
+  SELECT id AS series, t / 60000 - 26297280 AS slot, v AS value,
     CASE
       WHEN period IS NULL THEN NULL
       WHEN period = CAST(period AS INTEGER)
-        THEN '{{"periodHours":' || CAST(period AS INTEGER) || '}}'
-      ELSE '{{"periodHours":' || period || '}}'
+        THEN '{"periodHours":' || CAST(period AS INTEGER) || '}'
+      ELSE '{"periodHours":' || period || '}'
     END AS text
   FROM points JOIN series ON key = metric || '|' || venue || '|' || coin || '|' || kind
   WHERE v IS NOT NULL""",
@@ -112,7 +113,7 @@ def migrate(connection: sqlite3.Connection, version: int) -> None:
 
 
 def _from_1(connection: sqlite3.Connection) -> None:
-    """Version 1 kept points by name, milliseconds and period: 80 bytes each."""
+    """To points by number, and extras of any sort."""
     for statement in (SERIES, EXTRA, POINT, *FROM_1):
         connection.execute(statement)
 

@@ -127,11 +127,12 @@ class SeriesStore(Protocol):
     name: str
 
     async def write(self, batches: Sequence[Batch], *, backfill: bool = False) -> Written:
-        """Store points, all of them or (on an error) perhaps none; a cell's last value wins.
+        """Store points, in few transactions or one; a cell's last value wins.
 
         What has returned survives the death of this process. A sampler's points may not lie
         before the newest cell of their series; those of a back-fill may. Points past the
-        retention are dropped, stored ones as well as new ones.
+        retention are dropped, stored ones as well as new ones. After an error some points may be
+        stored; writing them again does no harm.
         """
         ...
 
@@ -148,7 +149,10 @@ class SeriesStore(Protocol):
         ...
 
     async def prune(self, now_ms: int) -> int:
-        """Remove what is past the retention at that moment, in every series; how many points."""
+        """Remove what is past the retention at that moment, in every series; how many points.
+
+        Writing does so for the series that are written; the others want this now and then.
+        """
         ...
 
     async def close(self) -> None:
