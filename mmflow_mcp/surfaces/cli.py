@@ -63,9 +63,10 @@ def parser() -> argparse.ArgumentParser:
     history = commands.add_parser(
         "history", help="what is stored; export or delete it", parents=[shared]
     )
-    history.add_argument("action", nargs="?", choices=("list", "export", "delete"), default="list")
     history.add_argument(
-        "patterns", nargs="*", help="metric, venue, coin or kind, such as funding binance BTC"
+        "words",
+        nargs="*",
+        help="list (default), export or delete; then metric, venue, coin or kind: funding BTC",
     )
     history.add_argument("--to", default="-", help="the file to export to (default: stdout)")
     history.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="of an export")
@@ -98,9 +99,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command and its options, in any order: words after an option are words of the command."""
     top = parser()
     chosen, rest = top.parse_known_args(arguments)
-    words = {"call": "arguments", "capture": "questions", "history": "patterns"}.get(
-        chosen.command or ""
-    )
+    takers = {"call": "arguments", "capture": "questions", "history": "words"}
+    words = takers.get(chosen.command or "")
     if rest and (words is None or any(word.startswith("-") for word in rest)):
         top.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest and words:
@@ -200,8 +200,9 @@ def run(chosen: argparse.Namespace) -> int:
 
         if chosen.command == "record":
             return keeping.run_record(settings_of(chosen))
-        told = (chosen.action, chosen.patterns, chosen.to, chosen.format)
-        return keeping.run_history(settings_of(chosen), *told)
+        return keeping.run_history(
+            settings_of(chosen), chosen.words, file=chosen.to, form=chosen.format
+        )
     if chosen.command == "capture":
         from mmflow_mcp.surfaces.capturing import run_capture  # noqa: PLC0415
 

@@ -25,8 +25,16 @@ from mmflow_mcp.surfaces.tables import table
 COLUMNS = ("metric", "venue", "coin", "kind", "t", "time", "v", "extra")
 
 
-def run_history(settings: Settings, action: str, patterns: list[str], file: str, form: str) -> int:
-    """List, export or delete what fits; 0, or 1 when the store could not do it."""
+ACTIONS = ("list", "export", "delete")
+
+
+def run_history(settings: Settings, words: list[str], *, file: str, form: str) -> int:
+    """List, export or delete what fits; 0, or 1 when the store could not do it.
+
+    `words`: one of `ACTIONS` (else list), then patterns.
+    """
+    named = bool(words) and words[0] in ACTIONS
+    action, patterns = (words[0], words[1:]) if named else ("list", words)
 
     async def run() -> int:
         async with running(settings) as app:
