@@ -35,10 +35,16 @@ STATUS_URI = "mmflow://status"
 class App:
     """Owns the parts for as long as it runs. Made by `running`."""
 
-    def __init__(self, settings: Settings, tasks: "TaskGroup", wrap: "Wrap | None" = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tasks: "TaskGroup",
+        wrap: "Wrap | None" = None,
+        clock: Clock | None = None,
+    ) -> None:
         self.settings = settings
         self.kind = settings.source.split(":", 1)[0]
-        self.clock = clock_of(settings)
+        self.clock = clock or clock_of(settings)
         self._wrap = wrap
         self.bus = Bus(self.clock)
         self._tasks = tasks
@@ -203,15 +209,18 @@ def clock_of(settings: Settings) -> Clock:
 
 
 @asynccontextmanager
-async def running(settings: Settings, wrap: "Wrap | None" = None) -> AsyncIterator[App]:
+async def running(
+    settings: Settings, wrap: "Wrap | None" = None, clock: Clock | None = None
+) -> AsyncIterator[App]:
     """An app whose flights and sockets live until the block ends.
 
-    `wrap` may put one more layer around what lies at the bottom of the client (`capture` does).
+    `wrap` may put one more layer around what lies at the bottom of the client (`capture` does);
+    `clock` may stand in for the machine's.
     """
     app: App | None = None
     try:
         async with anyio.create_task_group() as tasks:
-            app = App(settings, tasks, wrap)
+            app = App(settings, tasks, wrap, clock)
             try:
                 if app.kind == "replay" or settings.faults or settings.store:
                     # What cannot be read is told before the first question, not at each.

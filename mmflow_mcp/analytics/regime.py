@@ -61,15 +61,18 @@ def standing_of(points: Sequence[tuple[int, float]]) -> Standing | None:
         mean=mean,
         sd=sd,
         z=z_of(newest, mean, sd),
-        robust_z=None if mad == 0 else _MAD_OF_SD * (newest - middle) / mad,
+        robust_z=None if _is_nothing(mad, middle) else _MAD_OF_SD * (newest - middle) / mad,
     )
 
 
 def z_of(value: float, mean: float, sd: float) -> float:
     """(value - mean) / sd; 0 in a flat window, whatever rounding has left of its sd."""
-    if sd <= 1e-12 * max(abs(mean), abs(value)):
-        return 0.0
-    return (value - mean) / sd
+    return 0.0 if _is_nothing(sd, mean, value) else (value - mean) / sd
+
+
+def _is_nothing(deviation: float, *values: float) -> bool:
+    """Whether a deviation is what rounding leaves of none."""
+    return deviation <= 1e-12 * max(map(abs, values))
 
 
 def regime_of(standing: Standing) -> str:

@@ -185,13 +185,18 @@ def _period_of(points: Sequence[Point]) -> int:
     return round(hours * HOUR_MS) if hours else spacing_of(points)
 
 
-def share_of(points: Sequence[Point], cadence_ms: int, since_ms: int, until_ms: int) -> float:
-    """How much of a stretch the points speak for, 0..1: each for as long as its own spacing."""
+def share_of(
+    points: Sequence[Point], spacing_ms: int, span: Span, *, settled: bool = False
+) -> float:
+    """How much of a stretch the points speak for, 0..1: each for as long as its spacing.
+
+    With `settled` a point that carries `periodHours` speaks for that long.
+    """
+    since_ms, until_ms = span
     if until_ms <= since_ms:
         return 1.0 if points else 0.0
     spoken = 0.0
     for _, _, extra in points:
-        hours = (extra or {}).get("periodHours")
-        spacing = hours * HOUR_MS if hours else cadence_ms
-        spoken += spacing
+        hours = extra.get("periodHours") if settled and extra else None
+        spoken += hours * HOUR_MS if hours else spacing_ms
     return min(1.0, spoken / (until_ms - since_ms))

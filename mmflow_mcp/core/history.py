@@ -90,7 +90,7 @@ async def _line(
         if kind != SETTLED:
             key = SeriesKey(metric, venue.id, coin, SAMPLED[metric])
             sampled = await core.archive.read(key, since, until)
-        thin = share_of(sampled, SAMPLE_MS, since, until) < ENOUGH
+        thin = share_of(sampled, SAMPLE_MS, span) < ENOUGH
         if kind == SETTLED or (kind is None and thin):
             settled = await _settled(core, metric, coin, venue, span, side)
         else:
@@ -101,8 +101,8 @@ async def _line(
     if not sampled and not settled:
         return None
     spacing = spacing_of(settled)
-    of_samples = share_of(sampled, SAMPLE_MS, since, until)
-    if share_of(settled, spacing, since, until) > of_samples:
+    of_samples = share_of(sampled, SAMPLE_MS, span)
+    if share_of(settled, spacing, span, settled=True) > of_samples:
         return Line(venue.id, SETTLED, spacing, tuple(settled))
     side.answered.append(venue.id)
     side.sources.append("mmflow:history")

@@ -9,8 +9,10 @@ from pydantic import BeforeValidator, Field
 from mmflow_mcp.clock import DAY_MS
 from mmflow_mcp.core.archive import FUNDING, OI, SAMPLED, SOURCES
 from mmflow_mcp.core.core import Core
-from mmflow_mcp.core.fanout import Gathered
+from mmflow_mcp.core.fanout import Gathered, gather
 from mmflow_mcp.core.history import SAMPLE_MS, Line, flow_key, lines_of
+from mmflow_mcp.core.parts import part
+from mmflow_mcp.core.readings import FLOW_COINS
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.asking import refuse_unknown
 from mmflow_mcp.endpoints.condensing import by_venue, one_series
@@ -26,6 +28,8 @@ from mmflow_mcp.venues.capabilities import Funding, OpenInterest
 
 # The specification keys history points by these; every other venue by its id.
 _SHORT = {"hyperliquid": "hl"}
+# What tells a metric now, and so which coins a venue lists.
+_NOW: dict[str, type] = {FUNDING: Funding, OI: OpenInterest}
 _NOT_KEPT = "history is switched off here (MMFLOW_STORE=off)"
 MOST_GAPS = 20
 
@@ -183,10 +187,9 @@ def asked_venues(
 
     Raises `BadQuestion` for one that does not; unless `strict` it is left out.
     """
-    now = {FUNDING: Funding, OI: OpenInterest}[metric]
     able = {
         v.id: v
-        for v in (*having(now), *having(SOURCES[metric].capability))
+        for v in (*having(_NOW[metric]), *having(SOURCES[metric].capability))
         if v.id not in core.venues_off
     }
     if core.upstream.kind != "replay":
@@ -223,7 +226,7 @@ async def get_oi_history(core: Core, query: OiHistoryQuery) -> Answer[OiHistoryA
     span = span_of(core, query)
     venues = asked_venues(core, OI, query.venues or ("hyperliquid",))
     lines, whole = await lines_of(core, OI, query.coin, venues, span, kind=_kind(OI, query.kind))
-    _refuse(whole, query.coin, venues)
+    await _refuse(core, OI, query.coin, venues, lines, whole)
     now = core.clock.now_ms()
     known = {line.venue: line for line in lines}
     series = [_oi_series(core, query.coin, v.id, known.get(v.id), now) for v in venues]
@@ -249,8 +252,26 @@ def _kind(metric: str, asked: str | None) -> str | None:
     return SAMPLED[metric] if asked == "sampled" else asked
 
 
-def _refuse(whole: Gathered, coin: str, venues: Sequence[Venue]) -> None:
-    whole.answered += [v for v in whole.not_listed.get(coin, ()) if v not in whole.answered]
+async def _refuse(
+    core: Core,
+    metric: str,
+    coin: str,
+    venues: Sequence[Venue],
+    lines: Sequence[Line],
+    whole: Gathered,
+) -> None:
+    """A coin without history that no venue lists now is a mistake, not an empty history."""
+    silent = [v for v in venues if v.id not in whole.not_listed.get(coin, ())]
+    if lines or whole.partial or core.archive.store is None:
+        return
+    if silent:
+        now = await part(gather(core, _NOW[metric], silent, (coin,)))
+        unlisted = whole.not_listed.setdefault(coin, [])
+        unlisted += now.not_listed.get(coin, [])
+        whole.universe |= now.universe
+        if not unlisted:
+            del whole.not_listed[coin]
+    whole.answered = whole.not_listed.get(coin, [])
     refuse_unknown(whole, (coin,), list(venues), "coin")
 
 
@@ -328,7 +349,7 @@ async def get_funding_history(
     venues = asked_venues(core, FUNDING, query.venues or ("all",))
     kind = _kind(FUNDING, query.kind)
     lines, whole = await lines_of(core, FUNDING, query.coin, venues, span, kind=kind)
-    _refuse(whole, query.coin, venues)
+    await _refuse(core, FUNDING, query.coin, venues, lines, whole)
     now = core.clock.now_ms()
     data = FundingHistoryAnswer(
         coin=query.coin,
@@ -396,6 +417,9 @@ async def get_flow_history(core: Core, query: FlowHistoryQuery) -> Answer[FlowHi
         reason = f"store: {error}"
         whole.notes.append({"source": "mmflow:history", "status": "error", "reason": reason})
         whole.partial = True
+    if not points and not whole.partial and query.coin not in FLOW_COINS:
+        fits = ", ".join(FLOW_COINS)
+        raise BadQuestion("coin", f"no flows of {query.coin} are recorded.", fits=fits)
     now = core.clock.now_ms()
     data = FlowHistoryAnswer(
         coin=query.coin,

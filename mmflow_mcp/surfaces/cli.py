@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="*",
         help="list (default), export or delete; then metric, venue, coin or kind: funding BTC",
     )
-    history.add_argument("--to", default="-", help="the file to export to (default: stdout)")
+    history.add_argument("--out", default="-", help="the file to export to (default: stdout)")
     history.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="of an export")
 
     capture = commands.add_parser(
@@ -201,7 +201,7 @@ def run(chosen: argparse.Namespace) -> int:
         if chosen.command == "record":
             return keeping.run_record(settings_of(chosen))
         return keeping.run_history(
-            settings_of(chosen), chosen.words, file=chosen.to, form=chosen.format
+            settings_of(chosen), chosen.words, file=chosen.out, form=chosen.format
         )
     if chosen.command == "capture":
         from mmflow_mcp.surfaces.capturing import run_capture  # noqa: PLC0415

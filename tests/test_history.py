@@ -1,0 +1,410 @@
+"""History: back-filled on a fresh store, recorded on a running one, the same after a restart."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from worlds import MARKET, NOW, ask, counted, envelope, world
+
+from mmflow_mcp.app import App, running
+from mmflow_mcp.clock import HOUR_MS, FixedClock
+from mmflow_mcp.core.archive import holes_of, share_of
+from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.fleet.lease import OwnLease
+from mmflow_mcp.metrics.declare import samplings
+from mmflow_mcp.metrics.recorder import OFFSET_MS, Recorder
+from mmflow_mcp.series.places import open_lease
+from mmflow_mcp.series.store import Point, SeriesKey, cell
+from mmflow_mcp.settings import from_environment
+from mmflow_mcp.surfaces import questions
+
+pytestmark = pytest.mark.anyio
+
+TEN = 600_000
+ONLY_TWO = "aster,binance,bitmex,bybit,deribit,gateio,kraken,okx"
+
+
+@asynccontextmanager
+async def moving(clock: FixedClock, *faults: str, **given: Any) -> AsyncIterator[App]:
+    """An app on the simulated market whose time a test moves on."""
+    settings = from_environment({}, source="sim", faults=";".join(faults), **given)
+    async with running(settings, clock=clock) as app:
+        yield app
+
+
+def settled(venue: str, coin: str, since: int, until: int) -> dict[int, float]:
+    """What the market's truth says was paid, by hour of settlement."""
+    perp = MARKET.funding(venue, coin, NOW)
+    assert perp is not None
+    period = perp.listing.paid_hours * HOUR_MS
+    first = -(-since // period) * period
+    return {t: MARKET.settled_funding(perp.listing, t) for t in range(first, until, period)}
+
+
+class TestBackfill:
+    """A store that knows nothing yet."""
+
+    @pytest.mark.parametrize("venue", ["hyperliquid", "binance", "bybit", "okx"])
+    async def test_what_was_paid_is_the_markets(self, venue: str) -> None:
+        """Every settlement of the last day and a half, with its kind and period."""
+        since = NOW - 36 * HOUR_MS
+        async with world() as app:
+            answer = await ask(
+                app, "get_funding_history", coin="BTC", venues=venue, sinceMs=str(since)
+            )
+        name = "hl" if venue == "hyperliquid" else venue
+        found = {row.ts: row.by_venue[name] for row in answer.data.points.rows}
+        expected = settled(venue, "BTC", since, NOW)
+        assert expected.keys() == found.keys()
+        for t, rate in expected.items():
+            assert pytest.approx(rate, rel=1e-9, abs=1e-15) == found[t]
+        assert {name: "settled"} == answer.data.kinds
+        assert not answer.meta["partial"]
+
+    async def test_it_is_fetched_once(self) -> None:
+        """A second question about the same span asks nobody; a longer one asks for more."""
+        async with counted() as (app, asked):
+            first = await ask(app, "get_oi_history", coin="BTC", venues="binance", sinceMs="-6h")
+            before = sum(asked.values())
+            again = await ask(app, "get_oi_history", coin="BTC", venues="binance", sinceMs="-6h")
+            assert before == sum(asked.values())
+            longer = await ask(app, "get_oi_history", coin="BTC", venues="binance", sinceMs="-12h")
+            assert before < sum(asked.values())
+        assert first.data.points.rows == again.data.points.rows
+        assert "mmflow:history" in again.meta["source"]
+        assert len(first.data.points.rows) < len(longer.data.points.rows)
+
+    async def test_open_interest_is_the_markets(self) -> None:
+        """All perpetuals of the coin on the venue, summed, at every moment of the venue's grid."""
+        async with world() as app:
+            answer = await ask(app, "get_oi_history", coin="ETH", venues="binance", sinceMs="-2h")
+        rows = answer.data.points.rows
+        assert 20 < len(rows)
+        for row in rows[:: len(rows) // 5]:
+            truth = MARKET.open_interest("binance", "ETH", row.t)
+            assert truth is not None
+            assert pytest.approx(truth[1], rel=2e-4) == row.v
+
+    async def test_what_outlasts_the_deadline_goes_on(self) -> None:
+        """The first answer is partial and says so; the next one has it."""
+        question = {"coin": "BTC", "venues": "hyperliquid", "sinceMs": "-24h"}
+        async with world("hyperliquid:latency=0.6", deadline=0.4) as app:
+            first = await ask(app, "get_funding_history", **question)
+            assert first.meta["partial"]
+            assert first.meta["sources"][0]["reason"].startswith("timeout")
+            assert [] == list(first.data.points.rows)
+            with anyio.fail_after(10):
+                while True:
+                    later = await ask(app, "get_funding_history", **question)
+                    if not later.meta["partial"]:
+                        break
+        assert len(settled("hyperliquid", "BTC", NOW - 24 * HOUR_MS, NOW)) == len(
+            later.data.points.rows
+        )
+
+    async def test_a_venue_that_fails_is_named(self) -> None:
+        """The others' history stands; it is asked again the next time."""
+        async with world("bybit:http=503", deadline=2.0) as app:
+            answer = await ask(
+                app, "get_funding_history", coin="BTC", venues="bybit,okx", sinceMs="-24h"
+            )
+        assert answer.meta["partial"]
+        assert ["bybit"] == [note["source"] for note in answer.meta["sources"]]
+        assert ["okx"] == list(answer.data.kinds)
+
+    async def test_an_unknown_coin_is_an_error(self) -> None:
+        """With the venues that were asked."""
+        async with world() as app:
+            with pytest.raises(BadQuestion, match="NOSUCH"):
+                await ask(app, "get_funding_history", coin="NOSUCH", venues="hyperliquid,okx")
+            # Also where the venue keeps no history that could tell.
+            with pytest.raises(BadQuestion, match="NOSUCH"):
+                await ask(app, "get_oi_history", coin="NOSUCH")
+            with pytest.raises(BadQuestion, match="BTC, ETH, SOL"):
+                await ask(app, "get_flow_history", coin="DOGE", metric="sourcePartial")
+            listed = await ask(app, "get_oi_history", coin="DOGE")
+        assert [] == list(listed.data.points.rows)
+
+
+class TestRecording:
+    """A store that was written while the market went on."""
+
+    async def record(self, path: Path, start: int, cells: int, *faults: str) -> None:
+        """Sample open interest and funding of two venues, cell by cell."""
+        clock = FixedClock(start)
+        given = {"store": f"sqlite:{path}", "venues_off": ONLY_TWO}
+        async with moving(clock, *faults, **given) as app:
+            recorder = Recorder(app.core(), "light", OwnLease())
+            for _ in range(cells):
+                await recorder.turn()
+                clock.advance(TEN / 1000)
+
+    async def test_a_day_with_outages_is_what_the_market_says(self, tmp_path: Path) -> None:
+        """Recorded, a venue down, nobody there, recorded again: what was missed is a gap."""
+        path, start = tmp_path / "h.sqlite", cell(NOW, TEN) - 36 * TEN + 7_000
+        await self.record(path, start, 12)
+        await self.record(path, start + 12 * TEN, 5, "hyperliquid:http=503")
+        await self.record(path, start + 20 * TEN, 16)
+        clock = FixedClock(start + 35 * TEN + 30_000)
+        given = {"store": f"sqlite:{path}", "venues_off": ONLY_TWO}
+        async with moving(clock, **given) as app:
+            question = {"coin": "BTC", "sinceMs": str(start), "kind": "sampled"}
+            interest = await ask(app, "get_oi_history", venues="hyperliquid", **question)
+            rates = await ask(app, "get_funding_history", venues="hyperliquid,lighter", **question)
+        first = cell(start, TEN) + TEN
+        moments = [first + i * TEN for i in range(-1, 35)]
+        missed = {"hyperliquid": range(12, 20), "lighter": range(17, 20)}
+        there = [m for i, m in enumerate(moments) if i not in missed["hyperliquid"]][1:]
+        assert there == [row.t for row in interest.data.points.rows]
+        assert len(interest.data.gaps or ()) == 1
+        for row in interest.data.points.rows[::5]:
+            truth = MARKET.open_interest("hyperliquid", "BTC", row.t + 7_000)
+            assert truth is not None
+            assert pytest.approx(truth[1], rel=1e-9) == row.v
+        by_time = {row.ts: row.by_venue for row in rates.data.points.rows}
+        for i, moment in list(enumerate(moments))[1:]:
+            found: dict[str, float] = by_time.get(moment, {})
+            for venue, name in (("hyperliquid", "hl"), ("lighter", "lighter")):
+                assert (i not in missed[venue]) == (name in found), (i, venue)
+        perp = MARKET.funding("lighter", "BTC", there[15] + 7_000)
+        assert perp is not None
+        assert pytest.approx(perp.funding_rate, rel=1e-9) == by_time[there[15]]["lighter"]
+        assert {"hl": "predicted", "lighter": "predicted"} == rates.data.kinds
+
+    async def test_samples_and_settlements_are_never_one_line(self, tmp_path: Path) -> None:
+        """An hour of samples and a week of what was paid: the answer is one of them."""
+        path, start = tmp_path / "h.sqlite", cell(NOW, TEN) - 5 * TEN + 7_000
+        await self.record(path, start, 6)
+        clock = FixedClock(NOW)
+        given = {"store": f"sqlite:{path}", "venues_off": ONLY_TWO}
+        async with moving(clock, **given) as app:
+            week = await ask(app, "get_funding_history", coin="BTC", venues="hl")
+            hour = await ask(app, "get_funding_history", coin="BTC", venues="hl", sinceMs="-40m")
+        assert {"hl": "settled"} == week.data.kinds
+        assert {"hl": "predicted"} == hour.data.kinds
+        assert all(row.ts % HOUR_MS == 0 for row in week.data.points.rows)
+        assert 4 == len(hour.data.points.rows)
+
+    async def test_subscribers_are_told(self) -> None:
+        """Every coin that has a new point, once; flows by metric."""
+        told: list[str] = []
+        clock = FixedClock(NOW)
+        async with moving(clock, venues_off=ONLY_TWO) as app:
+            app.bus.listen(told.append)
+            recorder = Recorder(app.core(), "full", OwnLease())
+            await recorder.turn()
+        assert {"mmflow://history/oi/BTC", "mmflow://history/funding/ETH"} <= set(told)
+        assert "mmflow://history/flows/BTC/flowPressureScore" in told
+        assert len(told) == len(set(told))
+
+    async def test_a_cell_is_sampled_once_and_not_before_its_time(self) -> None:
+        """A few seconds after the boundary, and then not again."""
+        clock = FixedClock(cell(NOW, TEN) + OFFSET_MS - 1)
+        async with moving(clock, venues_off=ONLY_TWO) as app:
+            recorder = Recorder(app.core(), "light", OwnLease())
+            await recorder.turn()
+            assert 0 == recorder.health.stored
+            clock.advance(0.001)
+            await recorder.turn()
+            stored = recorder.health.stored
+            assert stored > 50
+            await recorder.turn()
+            assert stored == recorder.health.stored
+
+    async def test_a_failing_reading_is_a_gap_and_is_told(self) -> None:
+        """The recorder goes on; its health names what failed."""
+        clock = FixedClock(NOW)
+        async with moving(clock, "*:http=503", deadline=1.0, venues_off=ONLY_TWO) as app:
+            recorder = Recorder(app.core(), "full", OwnLease())
+            await recorder.turn()
+            store = app.core().archive.store
+            assert store is not None
+            assert [] == await store.series()
+
+    async def test_flow_points_keep_what_they_were(self) -> None:
+        """Partial, coverage and sources of that minute come back with the value."""
+        clock = FixedClock(NOW)
+        async with moving(clock, "upbit:http=503", deadline=2.0) as app:
+            recorder = Recorder(app.core(), "full", OwnLease())
+            await recorder.sample(samplings()["flows"], cell(NOW, 60_000))
+            question = {"coin": "BTC", "metric": "flowPressureScore"}
+            told = await envelope(app, "get_flow_history", **question)
+            marked = await envelope(app, "get_flow_history", coin="BTC", metric="sourcePartial")
+            premium = await envelope(app, "get_flow_history", coin="BTC", metric="kimchiPremiumBps")
+        (point,) = told["data"]["points"]
+        assert (cell(NOW, 60_000), True) == (point["t"], point["partial"])
+        assert "none" == point["coverage"]["kimchi"]
+        assert ["upbit"] == point["sources"]
+        assert 1 == marked["data"]["points"][0]["v"]
+        # What was unknown is absent, not zero.
+        assert [] == premium["data"]["points"]
+        assert "sim:flows:history" == told["meta"]["source"]
+
+    async def test_one_of_two_recorders_leads(self, tmp_path: Path) -> None:
+        """On one file; the other takes over when it has gone."""
+        place = (f"sqlite:{tmp_path / 'h.sqlite'}", "sim", None, "recorder")
+        first, second = (open_lease(*place, lifetime_ms=1000) for _ in range(2))
+        clock = FixedClock(NOW)
+        async with moving(clock, venues_off=ONLY_TWO) as app:
+            one, two = (Recorder(app.core(), "light", lease) for lease in (first, second))
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(one.run)
+                await anyio.sleep(0.3)
+                assert one.health.leading
+                async with anyio.create_task_group() as others:
+                    others.start_soon(two.run)
+                    await anyio.sleep(0.2)
+                    assert not two.health.leading
+                    tasks.cancel_scope.cancel()
+                    others.cancel_scope.cancel()
+            assert await second.acquire()
+            await second.release()
+
+
+class TestAnswers:
+    """The shapes that people and models get."""
+
+    async def test_the_envelopes_are_the_specifications(self) -> None:
+        """One venue of open interest, funding by venue, in the specification's names."""
+        async with world() as app:
+            one = await envelope(app, "get_oi_history", coin="BTC", venues="bybit", sinceMs="-2h")
+            rates = await envelope(app, "get_funding_history", coin="BTC", sinceMs="-24h")
+        names = ["coin", "venue", "points", "cadenceMs", "retention", "enabled", "fetchedAt"]
+        assert names == list(one["data"])[:7]
+        assert ["t", "v"] == list(one["data"]["points"][0])
+        assert ("bybit", "~7d rolling", True) == tuple(
+            one["data"][name] for name in ("venue", "retention", "enabled")
+        )
+        assert ["ts", "byVenue"] == list(rates["data"]["points"][0])
+        venues = {name for point in rates["data"]["points"] for name in point["byVenue"]}
+        assert {"hl", "binance", "bybit", "okx", "deribit", "gateio", "kraken"} <= venues
+
+    async def test_several_venues_are_series(self) -> None:
+        """One for each, also for those that know nothing yet."""
+        async with world() as app:
+            told = await envelope(
+                app, "get_oi_history", coin="BTC", venues="hl,binance", sinceMs="-2h"
+            )
+        series = told["data"]["series"]
+        assert ["hyperliquid", "binance"] == [one["venue"] for one in series]
+        assert [] == series[0]["points"]
+        assert series[1]["points"]
+
+    async def test_models_get_few_points(self) -> None:
+        """42 bucket means with extremes of one series, 14 moments of all venues; 0 for all."""
+        async with world() as app:
+            asked = questions.understand("get_oi_history", {"coin": "BTC", "venues": "binance"})
+            found = await questions.answer(app.core(), asked)
+            short = questions.result(asked, found, "columns")
+            asked.limit = 0
+            whole = questions.result(asked, found, "columns")
+            asked = questions.understand("get_funding_history", {"coin": "BTC"})
+            found = await questions.answer(app.core(), asked)
+            rates = questions.result(asked, found, "columns")
+            objects = questions.result(asked, found, "objects")
+        points = short["data"]["points"]
+        assert ["t", "v", "lo", "hi"] == points["columns"]
+        assert 42 == len(points["rows"])
+        assert all(lo <= v <= hi for _, v, lo, hi in points["rows"])
+        assert "bucket means of" in short["meta"]["condensed"]
+        every = whole["data"]["points"]["rows"]
+        assert "condensed" not in whole["meta"]
+        assert len(every) > 600
+        assert min(v for _, v in every) == pytest.approx(
+            min(lo for _, _, lo, _ in points["rows"]), rel=1e-5
+        )
+        assert ["ts", *found.data.kinds] == rates["data"]["points"]["columns"]
+        assert 14 == len(rates["data"]["points"]["rows"])
+        assert ["ts", "byVenue"] == list(objects["data"]["points"][0])
+        assert len(json.dumps(short)) < 4200
+        assert len(json.dumps(rates)) < 3300
+
+    async def test_switched_off_is_said(self) -> None:
+        """Enabled false, no points, no error."""
+        async with world(store="off") as app:
+            told = await envelope(app, "get_oi_history", coin="BTC", venues="binance")
+            flows = await envelope(app, "get_flow_history", coin="BTC", metric="flowPressureScore")
+        assert (False, []) == (told["data"]["enabled"], told["data"]["points"])
+        assert (False, []) == (flows["data"]["enabled"], flows["data"]["points"])
+        assert "switched off" in told["meta"]["history"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "match"),
+        [
+            ({"coin": "BTC", "sinceMs": "-1h", "untilMs": "-2h"}, "before sinceMs"),
+            ({"coin": "BTC", "sinceMs": "-5"}, "no time"),
+            ({"coin": "BTC", "sinceMs": "yesterday"}, "no time"),
+            ({"coin": "BTC", "venues": "coinbase"}, "no history of this"),
+            ({"sinceMs": "-1h"}, "required"),
+        ],
+    )
+    async def test_bad_questions_teach(self, arguments: dict[str, Any], match: str) -> None:
+        """What was wrong, and what fits."""
+        async with world() as app:
+            with pytest.raises(BadQuestion, match=match):
+                await ask(app, "get_oi_history", **arguments)
+
+    async def test_a_future_start_is_an_empty_list(self) -> None:
+        """Not an error (METHODS 14)."""
+        async with world() as app:
+            told = await envelope(
+                app,
+                "get_flow_history",
+                coin="BTC",
+                metric="flowPressureScore",
+                sinceMs=str(NOW + HOUR_MS),
+                untilMs=str(NOW + 2 * HOUR_MS),
+            )
+        assert [] == told["data"]["points"]
+
+    async def test_the_regime_is_the_markets(self) -> None:
+        """z of what was really paid in the last week, venue by venue; and who stands apart."""
+        async with world() as app:
+            answer = await ask(app, "get_funding_regime", coins="BTC", venues="hl,bybit")
+        rows = {row.venue: row for row in answer.data.rows.rows}
+        assert {"hyperliquid", "bybit"} == set(rows)
+        week = 7 * 24 * HOUR_MS
+        for venue, row in rows.items():
+            rates = settled(venue, "BTC", NOW - week, NOW)
+            hours = MARKET.funding(venue, "BTC", NOW).listing.paid_hours  # type: ignore[union-attr]
+            values = [rate * 8 / hours for rate in rates.values()]
+            mean = sum(values) / len(values)
+            sd = (sum((v - mean) ** 2 for v in values) / len(values)) ** 0.5
+            assert len(values) == row.n
+            assert pytest.approx((values[-1] - mean) / sd, rel=1e-6) == row.z
+        (apart,) = answer.data.divergences.rows
+        assert pytest.approx(abs(rows["bybit"].z - rows["hyperliquid"].z)) == apart.divergence_z
+
+
+def test_holes_are_where_values_should_be() -> None:
+    """Before the first, after the last, and between; a period of eight hours is no hole."""
+    every = [Point(t * HOUR_MS, 1.0, {"periodHours": 8.0}) for t in (8, 16, 32, 40)]
+    assert [(16 * HOUR_MS, 32 * HOUR_MS)] == holes_of(every, 2 * HOUR_MS, 44 * HOUR_MS)
+    assert [(-HOUR_MS, 8 * HOUR_MS)] == holes_of(every[:2], -HOUR_MS, 20 * HOUR_MS)
+    assert [(40 * HOUR_MS, 50 * HOUR_MS)] == holes_of(every[3:], 39 * HOUR_MS, 50 * HOUR_MS)
+    assert [(0, 5)] == holes_of([], 0, 5)
+    assert [] == holes_of([], 5, 5)
+
+
+def test_a_share_counts_each_point_for_its_own_spacing() -> None:
+    """Three settlements of 8 hours speak for a day, six samples of ten minutes for an hour."""
+    paid = [Point(t * HOUR_MS, 1.0, {"periodHours": 8.0}) for t in (8, 16, 24)]
+    assert 1.0 == share_of(paid, HOUR_MS, (0, 24 * HOUR_MS), settled=True)
+    # A sample of an hourly rate speaks for ten minutes all the same.
+    samples = [Point(t * TEN, 1.0, {"periodHours": 1.0}) for t in range(6)]
+    assert pytest.approx(1 / 24) == share_of(samples, TEN, (0, 24 * HOUR_MS))
+
+
+async def test_back_filled_points_are_of_their_own_series() -> None:
+    """What lies in the store after a question: settled, not predicted."""
+    async with world() as app:
+        await ask(app, "get_funding_history", coin="BTC", venues="okx", sinceMs="-24h")
+        store = app.core().archive.store
+        assert store is not None
+        assert [SeriesKey("funding", "okx", "BTC", "settled")] == [
+            one.key for one in await store.series()
+        ]
