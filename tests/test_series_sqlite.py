@@ -200,6 +200,43 @@ async def test_a_damaged_file_is_moved_aside_and_told(place: Place, harm: str) -
     await second.close()
 
 
+async def test_several_that_find_the_damage_at_once_move_one_file(place: Place) -> None:
+    """Nobody takes the new history for the damaged one, and all that was written is there."""
+    place.path.write_bytes(b"no database at all " * 999)
+    stores = [store_of(place) for _ in range(6)]
+    keys = [SeriesKey("oi", "hl", f"C{i}", "sampled") for i in range(6)]
+    async with anyio.create_task_group() as tasks:
+        for store, key in zip(stores, keys, strict=True):
+            tasks.start_soon(store.write, [batch(sampled([1.0]), key)])
+    assert keys == [held.key for held in await stores[0].series()]
+    assert 1 == len(list(place.path.parent.glob("*.corrupt-*Z*")))
+    assert 1 == len(place.told)
+    for store in stores:
+        await store.close()
+
+
+async def test_a_read_only_file_is_not_read_without_its_log(place: Place) -> None:
+    """The log of a process that was killed holds the newest points: better none than old ones."""
+    with read_only_folder() as folder:
+        place.path = folder / "history.sqlite"
+        first = store_of(place)
+        await first.write([batch(sampled([1.0], until=NOW - STEP))])
+        await first.close()
+        second = store_of(place)
+        await second.write([batch(sampled([2.0]))])
+        copies = {p: p.read_bytes() for p in folder.iterdir() if not p.name.endswith("-shm")}
+        await second.close()
+        for path in folder.iterdir():
+            path.unlink()
+        for path, content in copies.items():
+            path.write_bytes(content)
+        third = store_of(place)
+        with locked(folder), pytest.raises(StoreAway, match="cannot be read"):
+            await third.read(OI)
+        assert sampled([1.0, 2.0]) == await third.read(OI)
+        await third.close()
+
+
 async def test_damage_found_by_a_reader_is_moved_aside_too(place: Place) -> None:
     """The read then answers from the new, empty history, and the report says why."""
     first = store_of(place)

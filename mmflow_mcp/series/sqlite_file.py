@@ -201,8 +201,8 @@ class SqliteFile:
                 return "it has been moved aside already"
             aside = _free_name(self.path)
             try:
-                self.path.rename(aside)
-                for ending in ("-wal", "-shm"):
+                # The file goes last: before that nobody begins a new one, whose log this would be.
+                for ending in ("-wal", "-shm", ""):
                     with suppress(FileNotFoundError):
                         self.path.with_name(self.path.name + ending).rename(
                             aside.with_name(aside.name + ending)
