@@ -11,11 +11,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mmflow_mcp.errors import StoreAway, StoreError, StoreMismatch, StoreUnwritable
+from mmflow_mcp.fleet.locks import alone_in
 from mmflow_mcp.series.sqlite_schema import VERSION, create, is_ours, migrate
 
 log = logging.getLogger("mmflow_mcp")
@@ -93,15 +94,25 @@ class SqliteFile:
             if self._writer is None:
                 with suppress(OSError):
                     self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                connection = connect(str(self.path))
-                self._seen = identity_of(self.path)
-                try:
-                    self._prepare(connection)
-                except BaseException:
-                    connection.close()
-                    raise
-                self._writer, self._identity = connection, identity_of(self.path)
+                with self._alone():
+                    self._writer = self._connected(self._prepare)
+                    self._identity = self._seen
             return self._writer
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Nobody else opens the file, or moves it and its log away, during the block."""
+        return alone_in(self.path.parent, BUSY_SECONDS)
+
+    def _connected(self, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+        connection = connect(str(self.path))
+        try:
+            prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._seen = identity_of(self.path)
+        return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Make the file a history of our kind, or refuse it."""
@@ -136,9 +147,13 @@ class SqliteFile:
                 return self._frozen()
             if self._readers:
                 return self._readers.pop()
-            connection = connect(str(self.path))
-            connection.execute("PRAGMA query_only=1")
-            return connection
+            with self._alone():
+                return self._connected(self._only_read)
+
+    def _only_read(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA query_only=1")
+        # The first question opens the file.
+        is_ours(connection, self._kind)
 
     def _frozen(self) -> sqlite3.Connection:
         """A connection where nothing can be written: through the log that is there, or without.
@@ -179,6 +194,8 @@ class SqliteFile:
         """Tell what an error of SQLite means for who asked. A damaged file is moved aside."""
         try:
             yield
+        except TimeoutError as error:
+            raise meaning_of(None, self.path, writing=writing) from error
         except sqlite3.DatabaseError as error:
             code = primary(error)
             if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
@@ -194,14 +211,13 @@ class SqliteFile:
 
         Not when another file lies there by now: then another process has done it.
         """
-        with self._lock:
+        with self._lock, self._alone():
             damaged = self._identity or self._seen
             self.close()
             if damaged != identity_of(self.path):
                 return "it has been moved aside already"
             aside = _free_name(self.path)
             try:
-                # The file goes last: before that nobody begins a new one, whose log this would be.
                 for ending in ("-wal", "-shm", ""):
                     with suppress(FileNotFoundError):
                         self.path.with_name(self.path.name + ending).rename(
@@ -250,15 +266,16 @@ def primary(error: sqlite3.Error) -> int:
     return -1 if code is None else code & 0xFF
 
 
-def meaning_of(error: sqlite3.DatabaseError, path: Path, *, writing: bool) -> StoreError:
-    """An error of SQLite as one of ours."""
+def meaning_of(error: sqlite3.DatabaseError | None, path: Path, *, writing: bool) -> StoreError:
+    """An error of SQLite as one of ours; None: another process has been opening it for too long."""
+    code = primary(error) if error else sqlite3.SQLITE_BUSY
     said = {
         sqlite3.SQLITE_FULL: "the disk is full",
         sqlite3.SQLITE_READONLY: "it cannot be written",
         sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
         sqlite3.SQLITE_BUSY: f"another process has held it for {BUSY_SECONDS:g} s",
         sqlite3.SQLITE_IOERR: "the disk fails",
-    }.get(primary(error), str(error))
+    }.get(code, str(error))
     return (StoreUnwritable if writing else StoreAway)(f"{path}: {said}")
 
 
