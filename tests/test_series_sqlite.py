@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import crash_writer
 import pytest
 from stores import FUNDING, NOW, OI, SETTLED, STEP, Place, batch, sampled
@@ -87,6 +88,49 @@ async def test_nothing_acknowledged_is_lost_when_the_writer_is_killed(tmp_path: 
     assert all(found[0] == series for series in found)
     assert Written(1) == await store.write([Batch(OI, STEP, [Point(NOW, 1.0)])], backfill=True)
     await store.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork and no kill -9 here")
+async def test_two_processes_write_at_once(tmp_path: Path) -> None:
+    """The same series, in turn the same cells and others: no error, and everything is there."""
+    path = tmp_path / "history.sqlite"
+    writers, store = Writers(path), crash_writer.store_at(path)
+    theirs: list[int] = []
+
+    async def write_theirs() -> None:
+        theirs.extend(await anyio.to_thread.run_sync(writers.write_and_die, 0, 40))
+
+    ours = range(-20, 40)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(write_theirs)
+        for n in ours:
+            point = Point(crash_writer.NOW + n * STEP, float(n))
+            batches = [Batch(key, STEP, [point]) for key in crash_writer.keys(20)]
+            assert Written(20) == await store.write(batches, backfill=True)
+    writers.close()
+    expected = {crash_writer.NOW + n * STEP: float(n) for n in (*ours, *theirs)}
+    for key in crash_writer.keys(20):
+        found = {p.t: p.v for p in await store.read(key)}
+        assert expected.items() <= found.items()
+        assert len(found) <= len(expected) + 1
+    await store.close()
+
+
+async def test_a_read_sees_one_state_of_the_file(place: Place) -> None:
+    """While it lasts another process deletes the series, and its number goes to another one."""
+    ours, theirs = store_of(place), store_of(place)
+    await ours.write([batch(sampled([1.0]))])
+    find, points = "SELECT id FROM series WHERE key = ?", "SELECT value FROM point WHERE series = ?"
+    with ours._file.reading() as db:
+        number = db.execute(find, (OI.text,)).fetchone()
+        await theirs.delete(OI)
+        await theirs.write([batch(sampled([9.0]), FUNDING)])
+        assert [(1.0,)] == db.execute(points, number).fetchall()
+    with ours._file.reading() as db:
+        assert number == db.execute(find, (FUNDING.text,)).fetchone()
+    assert ([], sampled([9.0])) == (await ours.read(OI), await ours.read(FUNDING))
+    await ours.close()
+    await theirs.close()
 
 
 async def test_a_full_disk_fails_the_write_and_nothing_else(place: Place) -> None:

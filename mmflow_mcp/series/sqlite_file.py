@@ -27,14 +27,15 @@ READERS = 4
 WAL_BYTES = 16 * 1024 * 1024
 
 Report = Callable[[str], None]
+# Device and number of a file; None for no file.
+Identity = tuple[int, int] | None
 
 
 class SqliteFile:
     """Connections to one file: one that writes, some that read. For worker threads.
 
-    `report` is called in the thread that found what it tells.
-
-    Only one thread at a time may be in `writing`; any number may be in `reading`.
+    Only one thread at a time may be in `writing`; any number may be in `reading`. `report` is
+    called in the thread that found what it tells.
     """
 
     def __init__(self, path: Path, kind: str, report: Report = log.warning) -> None:
@@ -45,9 +46,9 @@ class SqliteFile:
         self._writer: sqlite3.Connection | None = None
         self._readers: list[sqlite3.Connection] = []
         # The file as it was opened: another one under the same name is another store.
-        self._identity: tuple[int, int] | None = None
+        self._identity: Identity = None
         # The file that was looked at last, opened or not.
-        self._seen: tuple[int, int] | None = None
+        self._seen: Identity = None
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -66,13 +67,16 @@ class SqliteFile:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection that cannot write."""
+        """A connection that cannot write and, until the block ends, sees one state of the file."""
         with self._meaning(writing=False):
-            connection = self._reader()
-            identity = self._identity
+            connection, identity = self._reader()
             try:
+                # Between two statements another process may give a series' number to another one.
+                connection.execute("BEGIN")
                 yield connection
             finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 self._give_back(connection, identity)
 
     def close(self) -> None:
@@ -117,14 +121,14 @@ class SqliteFile:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Make the file a history of our kind, or refuse it."""
         # Asked first: the file of someone else must not even change its sort of log.
-        ours = is_ours(connection, self._kind)
+        ours = is_ours(connection, self._kind, self.path)
         settle(connection)
         if ours:
             return
         connection.execute("BEGIN IMMEDIATE")
         try:
             # Another process may have done it while this one waited.
-            if not is_ours(connection, self._kind):
+            if not is_ours(connection, self._kind, self.path):
                 version = int(connection.execute("PRAGMA user_version").fetchone()[0])
                 if version:
                     migrate(connection, version)
@@ -137,23 +141,24 @@ class SqliteFile:
                 connection.execute("ROLLBACK")
             raise
 
-    def _reader(self) -> sqlite3.Connection:
+    def _reader(self) -> tuple[sqlite3.Connection, Identity]:
+        """A connection to read from, and the file it belongs to; None: of no use afterwards."""
         with self._lock:
             try:
                 self._open()
             except sqlite3.OperationalError as error:
                 if primary(error) not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
                     raise
-                return self._frozen()
+                return self._frozen(), None
             if self._readers:
-                return self._readers.pop()
+                return self._readers.pop(), self._identity
             with self._alone():
-                return self._connected(self._only_read)
+                return self._connected(self._only_read), self._seen
 
     def _only_read(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA query_only=1")
         # The first question opens the file.
-        is_ours(connection, self._kind)
+        is_ours(connection, self._kind, self.path)
 
     def _frozen(self) -> sqlite3.Connection:
         """A connection where nothing can be written: through the log that is there, or without.
@@ -168,7 +173,7 @@ class SqliteFile:
         for how in ("mode=ro",) if logged else ("mode=ro", "mode=ro&immutable=1"):
             connection = connect(f"{self.path.absolute().as_uri()}?{how}")
             try:
-                ours = is_ours(connection, self._kind)
+                ours = is_ours(connection, self._kind, self.path)
             except sqlite3.OperationalError:
                 connection.close()
                 continue
@@ -181,7 +186,7 @@ class SqliteFile:
             raise StoreMismatch(f"{self.path} is of an older version and cannot be migrated")
         raise StoreAway(f"{self.path} cannot be read")
 
-    def _give_back(self, connection: sqlite3.Connection, identity: tuple[int, int] | None) -> None:
+    def _give_back(self, connection: sqlite3.Connection, identity: Identity) -> None:
         with self._lock:
             ours = identity is not None and identity == self._identity
             if ours and len(self._readers) < READERS:
@@ -279,7 +284,7 @@ def meaning_of(error: sqlite3.DatabaseError | None, path: Path, *, writing: bool
     return (StoreUnwritable if writing else StoreAway)(f"{path}: {said}")
 
 
-def identity_of(path: Path) -> tuple[int, int] | None:
+def identity_of(path: Path) -> Identity:
     """Which file lies under a name; None for none."""
     try:
         found = path.stat()
