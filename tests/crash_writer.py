@@ -35,7 +35,8 @@ async def write(path: Path, series: int, first: int) -> None:
     n = first
     while True:
         point = Point(NOW + n * STEP, float(n), {"round": n // 10})
-        written = await store.write([Batch(key, STEP, [point]) for key in keys(series)])
+        batches = [Batch(key, STEP, [point]) for key in keys(series)]
+        written = await store.write(batches, backfill=True)
         assert series == written.stored
         say(n)
         n += 1

@@ -1,6 +1,7 @@
 """Samples wait in memory while their store is away, and what was too much is told as a gap."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from servers import NO_SERVER, redis_process
@@ -12,6 +13,7 @@ from mmflow_mcp.fleet.redis import RedisServer
 from mmflow_mcp.series.buffered import BufferedStore
 from mmflow_mcp.series.memory import MemoryStore
 from mmflow_mcp.series.redis import RedisStore
+from mmflow_mcp.series.sqlite import SqliteStore
 from mmflow_mcp.series.store import FOREVER, Batch, Point, SeriesKey, Written
 
 pytestmark = pytest.mark.anyio
@@ -182,6 +184,30 @@ async def test_closing_writes_what_waits_or_tells_what_is_lost() -> None:
         world.behind.failure = failure
         await world.store.close()
         assert said in world.told[-1]
+
+
+async def test_a_disk_that_is_full_for_a_while_loses_no_sample(tmp_path: Path) -> None:
+    """A real file that may not grow: reads go on, and with space again all samples are stored."""
+    clock, told = FixedClock(NOW), list[str]()
+    behind = SqliteStore(tmp_path / "h.sqlite", kind="live", clock=clock)
+    store = BufferedStore(behind, clock=clock, report=told.append)
+    keys = [SeriesKey("oi", "hl", f"C{i}", "sampled") for i in range(300)]
+    await store.write([batch([Point(NOW, 0.0)], key) for key in keys])
+    database = behind._file._open()
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count={pages}")
+    clock.advance(STEP / 1000)
+    second = [batch([Point(NOW + STEP, 1.0)], key) for key in keys]
+    assert Written(waiting=300) == await store.write(second)
+    assert sampled([0.0, 1.0], until=NOW + STEP) == await store.read(keys[7])
+    assert [Point(NOW, 0.0)] == await behind.read(keys[7])
+    behind._file._open().execute("PRAGMA max_page_count=1000000")
+    clock.advance(STEP / 1000)
+    third = [batch([Point(NOW + 2 * STEP, 2.0)], key) for key in keys]
+    assert Written(300) == await store.write(third)
+    assert sampled([0.0, 1.0, 2.0], until=NOW + 2 * STEP) == await behind.read(keys[7])
+    assert ["samples wait in memory", "sqlite"] == [told[0][:22], told[1][:6]]
+    await store.close()
 
 
 async def test_a_minute_without_redis_loses_nothing() -> None:

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import crash_writer
 import pytest
 from stores import FUNDING, NOW, OI, SETTLED, STEP, Place, batch, sampled
@@ -87,6 +88,49 @@ async def test_nothing_acknowledged_is_lost_when_the_writer_is_killed(tmp_path: 
     assert all(found[0] == series for series in found)
     assert Written(1) == await store.write([Batch(OI, STEP, [Point(NOW, 1.0)])], backfill=True)
     await store.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork and no kill -9 here")
+async def test_two_processes_write_at_once(tmp_path: Path) -> None:
+    """The same series, in turn the same cells and others: no error, and everything is there."""
+    path = tmp_path / "history.sqlite"
+    writers, store = Writers(path), crash_writer.store_at(path)
+    theirs: list[int] = []
+
+    async def write_theirs() -> None:
+        theirs.extend(await anyio.to_thread.run_sync(writers.write_and_die, 0, 40))
+
+    ours = range(-20, 40)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(write_theirs)
+        for n in ours:
+            point = Point(crash_writer.NOW + n * STEP, float(n))
+            batches = [Batch(key, STEP, [point]) for key in crash_writer.keys(20)]
+            assert Written(20) == await store.write(batches, backfill=True)
+    writers.close()
+    expected = {crash_writer.NOW + n * STEP: float(n) for n in (*ours, *theirs)}
+    for key in crash_writer.keys(20):
+        found = {p.t: p.v for p in await store.read(key)}
+        assert expected.items() <= found.items()
+        assert len(found) <= len(expected) + 1
+    await store.close()
+
+
+async def test_a_read_sees_one_state_of_the_file(place: Place) -> None:
+    """While it lasts another process deletes the series, and its number goes to another one."""
+    ours, theirs = store_of(place), store_of(place)
+    await ours.write([batch(sampled([1.0]))])
+    find, points = "SELECT id FROM series WHERE key = ?", "SELECT value FROM point WHERE series = ?"
+    with ours._file.reading() as db:
+        number = db.execute(find, (OI.text,)).fetchone()
+        await theirs.delete(OI)
+        await theirs.write([batch(sampled([9.0]), FUNDING)])
+        assert [(1.0,)] == db.execute(points, number).fetchall()
+    with ours._file.reading() as db:
+        assert number == db.execute(find, (FUNDING.text,)).fetchone()
+    assert ([], sampled([9.0])) == (await ours.read(OI), await ours.read(FUNDING))
+    await ours.close()
+    await theirs.close()
 
 
 async def test_a_full_disk_fails_the_write_and_nothing_else(place: Place) -> None:
@@ -198,6 +242,43 @@ async def test_a_damaged_file_is_moved_aside_and_told(place: Place, harm: str) -
     assert 1 == len(place.told)
     assert aside.name in place.told[0]
     await second.close()
+
+
+async def test_several_that_find_the_damage_at_once_move_one_file(place: Place) -> None:
+    """Nobody takes the new history for the damaged one, and all that was written is there."""
+    place.path.write_bytes(b"no database at all " * 999)
+    stores = [store_of(place) for _ in range(6)]
+    keys = [SeriesKey("oi", "hl", f"C{i}", "sampled") for i in range(6)]
+    async with anyio.create_task_group() as tasks:
+        for store, key in zip(stores, keys, strict=True):
+            tasks.start_soon(store.write, [batch(sampled([1.0]), key)])
+    assert keys == [held.key for held in await stores[0].series()]
+    assert 1 == len(list(place.path.parent.glob("*.corrupt-*Z*")))
+    assert 1 == len(place.told)
+    for store in stores:
+        await store.close()
+
+
+async def test_a_read_only_file_is_not_read_without_its_log(place: Place) -> None:
+    """The log of a process that was killed holds the newest points: better none than old ones."""
+    with read_only_folder() as folder:
+        place.path = folder / "history.sqlite"
+        first = store_of(place)
+        await first.write([batch(sampled([1.0], until=NOW - STEP))])
+        await first.close()
+        second = store_of(place)
+        await second.write([batch(sampled([2.0]))])
+        copies = {p: p.read_bytes() for p in folder.iterdir() if not p.name.endswith("-shm")}
+        await second.close()
+        for path in folder.iterdir():
+            path.unlink()
+        for path, content in copies.items():
+            path.write_bytes(content)
+        third = store_of(place)
+        with locked(folder), pytest.raises(StoreAway, match="cannot be read"):
+            await third.read(OI)
+        assert sampled([1.0, 2.0]) == await third.read(OI)
+        await third.close()
 
 
 async def test_damage_found_by_a_reader_is_moved_aside_too(place: Place) -> None:

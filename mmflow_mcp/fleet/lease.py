@@ -10,13 +10,13 @@ know that its time is over), so what is done under it must do no harm when it is
 
 import os
 import secrets
-import sys
 from pathlib import Path
 from typing import Protocol
 
 import anyio.to_thread
 
 from mmflow_mcp.errors import StoreUnwritable
+from mmflow_mcp.fleet.locks import lock_now
 from mmflow_mcp.fleet.redis import RedisServer
 
 # KEYS: the lease. ARGV: who asks, milliseconds to live. Taken when it is free or ours already: an
@@ -99,9 +99,12 @@ class FileLease:
             raise StoreUnwritable(f"{self._path} cannot be made: {error.strerror}") from error
         try:
             lock_now(handle)
-        except OSError:
+        except BlockingIOError:
             os.close(handle)
             return None
+        except OSError as error:
+            os.close(handle)
+            raise StoreUnwritable(f"{self._path} cannot be locked: {error.strerror}") from error
         return handle
 
 
@@ -133,18 +136,3 @@ class RedisLease:
                 await client.eval(RELEASE, 1, self._name, self._token)
         finally:
             await self._server.close()
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def lock_now(handle: int) -> None:
-        """Lock an open file, for this process alone. Raises `OSError` when another holds it."""
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def lock_now(handle: int) -> None:
-        """Lock an open file, for this process alone. Raises `OSError` when another holds it."""
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -85,8 +85,9 @@ def open_lease(
 ) -> "Lease":
     """The lease that elects one of all processes which write to the same store.
 
-    In Redis it passes on within `lifetime_ms` after its holder died: pass the shortest cadence.
-    Beside a file it passes on at once. Raises `BadQuestion` saying what fits.
+    In Redis it is free within `lifetime_ms` after its holder died, beside a file at once: let that
+    and the pause between two `acquire`s together stay below the shortest cadence. Raises
+    `BadQuestion` saying what fits.
     """
     from mmflow_mcp.fleet.lease import FileLease, OwnLease, RedisLease  # noqa: PLC0415
 

@@ -11,11 +11,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mmflow_mcp.errors import StoreAway, StoreError, StoreMismatch, StoreUnwritable
+from mmflow_mcp.fleet.locks import alone_in
 from mmflow_mcp.series.sqlite_schema import VERSION, create, is_ours, migrate
 
 log = logging.getLogger("mmflow_mcp")
@@ -26,14 +27,15 @@ READERS = 4
 WAL_BYTES = 16 * 1024 * 1024
 
 Report = Callable[[str], None]
+# Device and number of a file; None for no file.
+Identity = tuple[int, int] | None
 
 
 class SqliteFile:
     """Connections to one file: one that writes, some that read. For worker threads.
 
-    `report` is called in the thread that found what it tells.
-
-    Only one thread at a time may be in `writing`; any number may be in `reading`.
+    Only one thread at a time may be in `writing`; any number may be in `reading`. `report` is
+    called in the thread that found what it tells.
     """
 
     def __init__(self, path: Path, kind: str, report: Report = log.warning) -> None:
@@ -44,9 +46,9 @@ class SqliteFile:
         self._writer: sqlite3.Connection | None = None
         self._readers: list[sqlite3.Connection] = []
         # The file as it was opened: another one under the same name is another store.
-        self._identity: tuple[int, int] | None = None
+        self._identity: Identity = None
         # The file that was looked at last, opened or not.
-        self._seen: tuple[int, int] | None = None
+        self._seen: Identity = None
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -65,13 +67,16 @@ class SqliteFile:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection that cannot write."""
+        """A connection that cannot write and, until the block ends, sees one state of the file."""
         with self._meaning(writing=False):
-            connection = self._reader()
-            identity = self._identity
+            connection, identity = self._reader()
             try:
+                # Between two statements another process may give a series' number to another one.
+                connection.execute("BEGIN")
                 yield connection
             finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 self._give_back(connection, identity)
 
     def close(self) -> None:
@@ -93,27 +98,37 @@ class SqliteFile:
             if self._writer is None:
                 with suppress(OSError):
                     self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                connection = connect(str(self.path))
-                self._seen = identity_of(self.path)
-                try:
-                    self._prepare(connection)
-                except BaseException:
-                    connection.close()
-                    raise
-                self._writer, self._identity = connection, identity_of(self.path)
+                with self._alone():
+                    self._writer = self._connected(self._prepare)
+                    self._identity = self._seen
             return self._writer
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Nobody else opens the file, or moves it and its log away, during the block."""
+        return alone_in(self.path.parent, BUSY_SECONDS)
+
+    def _connected(self, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+        connection = connect(str(self.path))
+        try:
+            prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._seen = identity_of(self.path)
+        return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Make the file a history of our kind, or refuse it."""
         # Asked first: the file of someone else must not even change its sort of log.
-        ours = is_ours(connection, self._kind)
+        ours = is_ours(connection, self._kind, self.path)
         settle(connection)
         if ours:
             return
         connection.execute("BEGIN IMMEDIATE")
         try:
             # Another process may have done it while this one waited.
-            if not is_ours(connection, self._kind):
+            if not is_ours(connection, self._kind, self.path):
                 version = int(connection.execute("PRAGMA user_version").fetchone()[0])
                 if version:
                     migrate(connection, version)
@@ -126,19 +141,24 @@ class SqliteFile:
                 connection.execute("ROLLBACK")
             raise
 
-    def _reader(self) -> sqlite3.Connection:
+    def _reader(self) -> tuple[sqlite3.Connection, Identity]:
+        """A connection to read from, and the file it belongs to; None: of no use afterwards."""
         with self._lock:
             try:
                 self._open()
             except sqlite3.OperationalError as error:
                 if primary(error) not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
                     raise
-                return self._frozen()
+                return self._frozen(), None
             if self._readers:
-                return self._readers.pop()
-            connection = connect(str(self.path))
-            connection.execute("PRAGMA query_only=1")
-            return connection
+                return self._readers.pop(), self._identity
+            with self._alone():
+                return self._connected(self._only_read), self._seen
+
+    def _only_read(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA query_only=1")
+        # The first question opens the file.
+        is_ours(connection, self._kind, self.path)
 
     def _frozen(self) -> sqlite3.Connection:
         """A connection where nothing can be written: through the log that is there, or without.
@@ -153,7 +173,7 @@ class SqliteFile:
         for how in ("mode=ro",) if logged else ("mode=ro", "mode=ro&immutable=1"):
             connection = connect(f"{self.path.absolute().as_uri()}?{how}")
             try:
-                ours = is_ours(connection, self._kind)
+                ours = is_ours(connection, self._kind, self.path)
             except sqlite3.OperationalError:
                 connection.close()
                 continue
@@ -166,7 +186,7 @@ class SqliteFile:
             raise StoreMismatch(f"{self.path} is of an older version and cannot be migrated")
         raise StoreAway(f"{self.path} cannot be read")
 
-    def _give_back(self, connection: sqlite3.Connection, identity: tuple[int, int] | None) -> None:
+    def _give_back(self, connection: sqlite3.Connection, identity: Identity) -> None:
         with self._lock:
             ours = identity is not None and identity == self._identity
             if ours and len(self._readers) < READERS:
@@ -179,6 +199,8 @@ class SqliteFile:
         """Tell what an error of SQLite means for who asked. A damaged file is moved aside."""
         try:
             yield
+        except TimeoutError as error:
+            raise meaning_of(None, self.path, writing=writing) from error
         except sqlite3.DatabaseError as error:
             code = primary(error)
             if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
@@ -194,15 +216,14 @@ class SqliteFile:
 
         Not when another file lies there by now: then another process has done it.
         """
-        with self._lock:
+        with self._lock, self._alone():
             damaged = self._identity or self._seen
             self.close()
             if damaged != identity_of(self.path):
                 return "it has been moved aside already"
             aside = _free_name(self.path)
             try:
-                self.path.rename(aside)
-                for ending in ("-wal", "-shm"):
+                for ending in ("-wal", "-shm", ""):
                     with suppress(FileNotFoundError):
                         self.path.with_name(self.path.name + ending).rename(
                             aside.with_name(aside.name + ending)
@@ -250,19 +271,20 @@ def primary(error: sqlite3.Error) -> int:
     return -1 if code is None else code & 0xFF
 
 
-def meaning_of(error: sqlite3.DatabaseError, path: Path, *, writing: bool) -> StoreError:
-    """An error of SQLite as one of ours."""
+def meaning_of(error: sqlite3.DatabaseError | None, path: Path, *, writing: bool) -> StoreError:
+    """An error of SQLite as one of ours; None: another process has been opening it for too long."""
+    code = primary(error) if error else sqlite3.SQLITE_BUSY
     said = {
         sqlite3.SQLITE_FULL: "the disk is full",
         sqlite3.SQLITE_READONLY: "it cannot be written",
         sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
         sqlite3.SQLITE_BUSY: f"another process has held it for {BUSY_SECONDS:g} s",
         sqlite3.SQLITE_IOERR: "the disk fails",
-    }.get(primary(error), str(error))
+    }.get(code, str(error))
     return (StoreUnwritable if writing else StoreAway)(f"{path}: {said}")
 
 
-def identity_of(path: Path) -> tuple[int, int] | None:
+def identity_of(path: Path) -> Identity:
     """Which file lies under a name; None for none."""
     try:
         found = path.stat()

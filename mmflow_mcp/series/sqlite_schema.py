@@ -7,6 +7,7 @@ The table is its own index, ordered by series and slot: a week of one series lie
 
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 
 from mmflow_mcp.errors import StoreMismatch
 from mmflow_mcp.series.store import MINUTE_MS
@@ -68,7 +69,7 @@ def slot_of(ms: int) -> int:
     return ms // MINUTE_MS - SLOT_ZERO
 
 
-def is_ours(connection: sqlite3.Connection, kind: str) -> bool:
+def is_ours(connection: sqlite3.Connection, kind: str, path: Path) -> bool:
     """Whether the file is a history of this version; False: it is empty, or older.
 
     Raises `StoreMismatch` for what must not be touched: a file of someone else, of a newer
@@ -78,20 +79,18 @@ def is_ours(connection: sqlite3.Connection, kind: str) -> bool:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     if not application and not version:
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise StoreMismatch("The file is a database, but no history of mmflow-mcp.")
+            raise StoreMismatch(f"{path} is a database, but no history of mmflow-mcp.")
         return False
     if application != APPLICATION:
-        raise StoreMismatch("The file is a database of another program.")
+        raise StoreMismatch(f"{path} is a database of another program.")
     if version > VERSION:
         raise StoreMismatch(
-            f"The history has version {version}, this program knows {VERSION}: update it."
+            f"{path} has version {version}, this program knows {VERSION}: update it."
         )
     row = connection.execute("SELECT value FROM about WHERE name = 'kind'").fetchone()
     held = row[0] if row else "nothing known"
     if held != kind:
-        raise StoreMismatch(
-            f"The history holds what came from {held}; {kind} needs a store of its own."
-        )
+        raise StoreMismatch(f"{path} holds what came from {held}; {kind} needs a store of its own.")
     return bool(version == VERSION)
 
 

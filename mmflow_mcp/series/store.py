@@ -130,9 +130,10 @@ class SeriesStore(Protocol):
         """Store points, in few transactions or one; a cell's last value wins.
 
         What has returned survives the death of this process. A sampler's points may not lie
-        before the newest cell of their series; those of a back-fill may. Points past the
-        retention are dropped, stored ones as well as new ones. After an error some points may be
-        stored; writing them again does no harm.
+        before the newest cell of their series; those of a back-fill may. (A clock that ran far
+        ahead leaves a cell that holds samplers off; `delete` from now on removes it.) Points past
+        the retention are dropped, stored ones as well as new ones. After an error some points may
+        be stored; writing them again does no harm.
         """
         ...
 
