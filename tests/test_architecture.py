@@ -17,6 +17,7 @@ FLOORS = (
     ("surfaces",),
     ("app",),
     ("endpoints",),
+    ("metrics",),
     ("core",),
     ("venues", "analytics", "series"),
     ("upstream",),

@@ -42,6 +42,10 @@ def test_paths_and_tools_are_the_contracts() -> None:
         "get_etf_proxy": "/flows/etf",
         "get_flow_signals": "/flows/signals",
         "get_flow_summary": "/flows/summary",
+        "get_flow_history": "/flows/history",
+        "get_funding_history": "/perps/funding/history",
+        "get_funding_regime": "/perps/funding/regime",
+        "get_oi_history": "/perps/oi/history",
         "get_points": "/points",
         "get_candles": "/markets/candles",
     } == {e.name: e.path for e in endpoints().values()}

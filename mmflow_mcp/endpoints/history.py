@@ -10,16 +10,14 @@ from mmflow_mcp.clock import DAY_MS
 from mmflow_mcp.core.archive import FUNDING, OI, SAMPLED, SOURCES
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered, gather
-from mmflow_mcp.core.history import SAMPLE_MS, Line, flow_key, lines_of
+from mmflow_mcp.core.history import SAMPLE_MS, Line, lines_of
 from mmflow_mcp.core.parts import part
-from mmflow_mcp.core.readings import FLOW_COINS
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.asking import refuse_unknown
 from mmflow_mcp.endpoints.condensing import by_venue, one_series
 from mmflow_mcp.endpoints.declare import endpoint
 from mmflow_mcp.endpoints.params import AskedMoment, Query, Venues, coin_of
-from mmflow_mcp.errors import BadQuestion, MmflowError
-from mmflow_mcp.metrics.flows import FLOW_METRICS
+from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.rows import maybe, told
 from mmflow_mcp.series.store import Point, gaps
 from mmflow_mcp.venues import having
@@ -61,22 +59,6 @@ class OiHistoryQuery(HistoryQuery):
 
 class FundingHistoryQuery(HistoryQuery):
     """Whose funding."""
-
-
-class FlowHistoryQuery(SpanQuery):
-    """Which flow metric of which coin."""
-
-    metric: Literal[
-        "flowPressureScore",
-        "coinbasePremiumBps",
-        "kimchiPremiumBps",
-        "etfLatestTotalUsdm",
-        "coinbaseTapeDeltaUsd5m",
-        "hlMicroNetUsd5m",
-        "venueSpreadDispersionBps",
-        "sourcePartial",
-    ] = Field(description="Which metric")
-    interval: Literal["1m"] = Field(default="1m", description="1m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,33 +123,6 @@ class FundingHistoryAnswer:
     rescaled: dict[str, list[float]] | None = maybe(
         "venue -> other periods it had, in hours; those rates are told per periodHours", brief=True
     )
-
-
-@dataclass(frozen=True, slots=True)
-class FlowPoint:
-    """One minute of a metric, as good as its sources were then."""
-
-    t: int = told("epoch ms")
-    v: float = told("value", digits="coins")
-    partial: bool = told("a source was missing in that minute", brief=False)
-    stale: bool = told("a part was stale in that minute", brief=False)
-    source: str = told("what was read", brief=False)
-    sources: tuple[str, ...] = told("which sources needed attention", brief=False)
-    coverage: dict[str, str] = told("how good each part was", brief=False)
-
-
-@dataclass(frozen=True, slots=True)
-class FlowHistoryAnswer:
-    """A flow metric of a coin, minute by minute, oldest first."""
-
-    coin: str = told("as asked")
-    metric: str = told("as asked")
-    unit: str = told("what the values are")
-    interval: str = told("1m", brief=False)
-    points: Table[FlowPoint] = told("minutes that were recorded; the others are absent")
-    retention: str = told("how long samples are kept here", brief=False)
-    enabled: bool = told("false: no history is kept here")
-    fetched_at: int = told("when this was read, epoch ms", brief=False)
 
 
 def span_of(core: Core, query: SpanQuery) -> tuple[int, int]:
@@ -321,7 +276,7 @@ def _values(points: Sequence[Point]) -> list[ValuePoint]:
     return [ValuePoint(p.t, p.v) for p in points if p.v is not None]
 
 
-def _newest(row: ValuePoint | FlowPoint) -> float:
+def _newest(row: ValuePoint) -> float:
     return float(row.t)
 
 
@@ -389,61 +344,3 @@ def _joined(lines: Sequence[Line]) -> list[VenuePoint]:
                 rate = point.v if hours == newest else point.v * newest / hours
                 rows.setdefault(point.t, {})[short(line.venue)] = rate
     return [VenuePoint(t, rows[t]) for t in sorted(rows)]
-
-
-@endpoint(
-    "/flows/history",
-    title="Flow history",
-    ttl=30,
-    example={"coin": "BTC", "metric": "flowPressureScore", "sinceMs": "-24h"},
-    keeps="bucket means with extremes (lo, hi); 0 = every point",
-    limit=42,
-    budget="points",
-    detail=False,
-    condense=one_series,
-)
-async def get_flow_history(core: Core, query: FlowHistoryQuery) -> Answer[FlowHistoryAnswer]:
-    """A flow metric of a coin over time, minute by minute.
-
-    How pressure or a premium moved; for now use get_flow_summary. Known only from when recording
-    began (BTC, ETH, SOL); unit tells what v is.
-    """
-    since, until = span_of(core, query)
-    whole = Gathered()
-    points: list[Point] = []
-    try:
-        points = await core.archive.read(flow_key(query.metric, query.coin), since, until)
-    except MmflowError as error:
-        reason = f"store: {error}"
-        whole.notes.append({"source": "mmflow:history", "status": "error", "reason": reason})
-        whole.partial = True
-    if not points and not whole.partial and query.coin not in FLOW_COINS:
-        fits = ", ".join(FLOW_COINS)
-        raise BadQuestion("coin", f"no flows of {query.coin} are recorded.", fits=fits)
-    now = core.clock.now_ms()
-    data = FlowHistoryAnswer(
-        coin=query.coin,
-        metric=query.metric,
-        unit=FLOW_METRICS[query.metric],
-        interval=query.interval,
-        points=Table(FlowPoint, [_flow_point(p) for p in points if p.v is not None], _newest),
-        retention=retention_of(core).removeprefix("~"),
-        enabled=core.archive.store is not None,
-        fetched_at=now,
-    )
-    meta = history_meta(core, whole, now, "flows")
-    meta["source"] = meta["source"].replace("mmflow:history:flows", "flows:history")
-    return Answer(data, meta)
-
-
-def _flow_point(point: Point) -> FlowPoint:
-    was = point.extra or {}
-    return FlowPoint(
-        t=point.t,
-        v=float(point.v or 0.0),
-        partial=bool(was.get("partial")),
-        stale=bool(was.get("stale")),
-        source=str(was.get("source", "flows:summary")),
-        sources=tuple(was.get("sources", ())),
-        coverage=dict(was.get("coverage", {})),
-    )
