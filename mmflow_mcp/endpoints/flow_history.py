@@ -98,9 +98,7 @@ async def get_flow_history(core: Core, query: FlowHistoryQuery) -> Answer[FlowHi
         metric=query.metric,
         unit=FLOW_METRICS[query.metric],
         interval=query.interval,
-        points=Table(
-            FlowPoint, [_flow_point(p) for p in points if p.v is not None], lambda row: float(row.t)
-        ),
+        points=Table(FlowPoint, rows, lambda row: float(row.t)),
         retention=retention_of(core).removeprefix("~"),
         enabled=core.archive.store is not None,
         fetched_at=now,
