@@ -12,6 +12,10 @@ pytestmark = pytest.mark.anyio
 
 VENUES = MARKET.venues()
 DEADLINE = 0.6
+# What answers wrongly answers at once: only silence needs a short question, and a busy machine
+# needs a long one for all that does not.
+PATIENT = 6.0
+SILENT = ("latency=30", "timeout")
 # Fault -> the code that its reason begins with.
 FATAL: dict[str, str | tuple[str, ...]] = {
     "latency=30": "timeout",
@@ -30,6 +34,11 @@ FATAL: dict[str, str | tuple[str, ...]] = {
 COINS = ["BTC", "ETH"]
 
 
+def allowed(fault: str) -> float:
+    """Seconds that a question with this fault may take."""
+    return DEADLINE if fault in SILENT else PATIENT
+
+
 def rows_of(answer: Answer[object], but: str) -> list[object]:
     """The rows of all venues but one."""
     return [row for row in answer.data.rows if row.venue != but]  # type: ignore[attr-defined]
@@ -44,7 +53,7 @@ async def test_a_venue_that_fails_leaves_the_others_intact(
     """The failing venue is named with its reason, has no row, and nobody else notices."""
     async with world() as app:
         whole = await ask(app, tool, coins=COINS, venues="all")
-    async with world(f"{venue}:{fault}", deadline=DEADLINE) as app:
+    async with world(f"{venue}:{fault}", deadline=allowed(fault)) as app:
         started = time.monotonic()
         broken = await ask(app, tool, coins=COINS, venues="all")
         spent = time.monotonic() - started
@@ -54,7 +63,7 @@ async def test_a_venue_that_fails_leaves_the_others_intact(
     assert notes[venue]["status"] == "error"
     assert notes[venue]["reason"].startswith(FATAL[fault])
     assert {venue, "bitmex"} == set(notes)
-    assert spent < DEADLINE + 0.5
+    assert spent < allowed(fault) + 0.5
 
 
 @pytest.mark.parametrize("tool", ["get_funding", "get_oi"])
@@ -178,7 +187,7 @@ async def test_a_slow_venue_is_reported_not_awaited() -> None:
 @pytest.mark.parametrize("fault", FATAL)
 async def test_options_have_one_source_and_say_when_it_fails(tool: str, fault: str) -> None:
     """Deribit failing is an error with the reason, never an empty surface."""
-    async with world(f"deribit:{fault}", deadline=DEADLINE) as app:
+    async with world(f"deribit:{fault}", deadline=allowed(fault)) as app:
         with pytest.raises(AllVenuesFailed) as failure:
             await ask(app, tool, underlying="BTC")
     assert failure.value.sources[0]["reason"].startswith(FATAL[fault])
