@@ -205,6 +205,22 @@ async def test_a_read_only_folder_can_be_read(place: Place) -> None:
         await second.close()
 
 
+async def test_a_file_that_could_only_be_read_is_written_when_it_can_be(place: Place) -> None:
+    """Another process keeps the log, so this one opens it, for reading; later it opens it anew."""
+    with read_only_folder() as folder:
+        place.path = folder / "history.sqlite"
+        first, second = store_of(place), store_of(place)
+        await first.write([batch(sampled([1.0], until=NOW - STEP))])
+        with locked(folder):
+            assert [1.0] == [p.v for p in await second.read(OI)]
+            with pytest.raises(StoreUnwritable, match="it cannot be written"):
+                await second.write([batch(sampled([2.0]))])
+        assert Written(1) == await second.write([batch(sampled([2.0]))])
+        assert sampled([1.0, 2.0]) == await first.read(OI)
+        await first.close()
+        await second.close()
+
+
 async def test_a_folder_that_cannot_be_made_is_away(place: Place, tmp_path: Path) -> None:
     """A file stands in its place: neither reads nor writes, and a plain sentence."""
     (tmp_path / "data").write_text("not a folder")
@@ -257,6 +273,20 @@ async def test_several_that_find_the_damage_at_once_move_one_file(place: Place) 
     assert 1 == len(place.told)
     for store in stores:
         await store.close()
+
+
+async def test_who_comes_late_to_a_damaged_file_leaves_the_new_one_alone(place: Place) -> None:
+    """Two found the damage; when the second one comes to move it, the first has begun anew."""
+    place.path.write_bytes(b"no database at all " * 999)
+    late, first = store_of(place), store_of(place)
+    with pytest.raises(sqlite3.DatabaseError):
+        late._file._open()
+    await first.write([batch(sampled([1.0]))])
+    assert "it has been moved aside already" == late._file._set_aside()
+    assert sampled([1.0]) == await late.read(OI)
+    assert 1 == len(list(place.path.parent.glob("*.corrupt-*Z")))
+    await late.close()
+    await first.close()
 
 
 async def test_a_read_only_file_is_not_read_without_its_log(place: Place) -> None:

@@ -43,7 +43,7 @@ KNOWN = (
 )
 ADD = (
     "INSERT INTO series (key, cadence) VALUES (?, ?)"
-    " ON CONFLICT (key) DO UPDATE SET cadence = excluded.cadence RETURNING id"
+    " ON CONFLICT (key) DO UPDATE SET cadence = excluded.cadence"
 )
 PUT = (
     "INSERT INTO point VALUES (?, ?, ?, ?) ON CONFLICT (series, slot)"
@@ -103,7 +103,8 @@ class SqliteStore:
         )
         if admitted.points:
             if cadence != batch.cadence_ms:
-                number = db.execute(ADD, (key, batch.cadence_ms)).fetchone()[0]
+                db.execute(ADD, (key, batch.cadence_ms))
+                (number,) = db.execute(FIND, (key,)).fetchone()
             numbers = _extra_numbers(db, number, admitted.points)
             rows = [
                 (number, t // MINUTE_MS - SLOT_ZERO, v, numbers[id(extra)])
