@@ -156,7 +156,7 @@ class TestDeribit:
                 halves.add(contract.symbol)
                 with pytest.raises(VenueChanged, match="lacks a side"):
                     parse_book(*asked)
-        assert ({"ETH-PERPETUAL"}, {"LINK_USDC-PERPETUAL"}) == (found.keys(), halves)
+        assert ({"ETH-PERPETUAL"}, {"LINK_USDC-PERPETUAL"}) == (set(found), halves)
         eth = found["ETH-PERPETUAL"]
         assert ((217.8, 1895 / 217.8), 1_564_617_600_273) == (eth.bids[0], eth.venue_time)
 

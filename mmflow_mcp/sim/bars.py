@@ -1,7 +1,7 @@
 """Candles and order books of the simulated market, pure functions of time.
 
 A candle looks at the price every so often: opens and closes of candles of different lengths agree
-always, highs and lows where they look as often, as those of an hour and of four do.
+always, highs and lows where they look as often, as those of half an hour to four hours do.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from mmflow_mcp.sim.noise import stream, unit, wave
 from mmflow_mcp.sim.shapes import Listing
 
 MINUTE_MS = 60_000
-# Between two looks: a twelfth of the candle, within these. Prices turn within the hour at most, so
-# that more looks would find the same. A day is read every half hour.
+# Between two looks: a sixth of the candle, within these. The quickest wave of a price takes 90
+# minutes, so that more looks would find the same. A day is read every half hour.
 _LEAST_MS, _USUAL_MS = 15_000, 5 * MINUTE_MS
-_STEPS, _MOST_STEPS = 12, 48
+_STEPS, _MOST_STEPS = 6, 48
 
 
 @dataclass(frozen=True, slots=True)
