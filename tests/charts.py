@@ -1,7 +1,7 @@
 """For tests of candles and order books: asks over our samples, or over answers put in by hand.
 
-The samples of these questions stand in tests/wire/<venue>-candles.har, the lists of contracts in
-the venue's own file. They tell one market in each venue's spelling, read at 18:59:05.
+The samples of these questions stand in tests/wire/<venue>-candles.har where there is such a file,
+else with the lists of contracts in the venue's own. All were read at 18:59:05.
 """
 
 import copy
@@ -23,7 +23,7 @@ H8, H15, H16, H17 = H18 - 10 * HOUR, H18 - 3 * HOUR, H18 - 2 * HOUR, H18 - HOUR
 MIDNIGHT = 1_789_344_000_000
 BOOKED_AT = 1_789_412_345_600
 
-# What every venue's sample of BTC tells: 15:00 cannot be read, 17:00 comes twice.
+# What samples in files of their own tell of BTC: 15:00 cannot be read, 17:00 comes twice.
 HOURS_OF_BTC = [
     Candle(H16, 77_500.0, 77_640.0, 77_490.0, 77_600.0, 150.25),
     Candle(H17, 77_600.0, 77_750.0, 77_580.0, 77_700.0, 200.0),
@@ -41,10 +41,11 @@ class Charts(Answers):
     def __init__(
         self, venue: str, bends: Mapping[str, Any], failing: Mapping[str, VenueError]
     ) -> None:
-        super().__init__(SAMPLES / f"{venue}-candles.har", dict(failing))
+        own = SAMPLES / f"{venue}-candles.har"
+        self._lists = SAMPLES / f"{venue}.har"
+        super().__init__(own if own.exists() else self._lists, dict(failing))
         self.calls: list[Call] = []
         self.rounds = 0
-        self._lists = SAMPLES / f"{venue}.har"
         self._bends = bends
 
     async def fetch(self, call: Call, deadline: float) -> tuple[Wire, str | None]:
@@ -57,6 +58,8 @@ class Charts(Answers):
         wire = _find(self._lists, call)
         if wire is None or any(part in call.url for part in self._failing):
             wire, _ = await super().fetch(call, deadline)
+        else:
+            self.asked.append(call.url)
         self._known[call.key] = wire
         if bend is not None:
             wire = self._known[call.key] = hand(bend(copy.deepcopy(wire.doc)))
@@ -96,14 +99,14 @@ def asking_charts(
     return ChartAsk(venue, Charts(venue, bends or {}, failing or {}), coins, **options)
 
 
-async def series_of(ask: ChartAsk) -> dict[str, CandleSeries]:
+async def series_of(ask: Ask) -> dict[str, CandleSeries]:
     """A venue's series by coin."""
     rows: list[CandleSeries] = await roll()[ask.venue].candles(ask)  # type: ignore[attr-defined]
     assert len({row.coin for row in rows}) == len(rows)
     return {row.coin: row for row in rows}
 
 
-async def books_of(ask: ChartAsk) -> dict[str, OrderBook]:
+async def books_of(ask: Ask) -> dict[str, OrderBook]:
     """A venue's books by coin."""
     rows: list[OrderBook] = await roll()[ask.venue].order_book(ask)  # type: ignore[attr-defined]
     assert len({row.coin for row in rows}) == len(rows)

@@ -1,158 +1,266 @@
-"""`parse(render(bars)) == bars`: candles and books of the simulated market, read back."""
+"""`parse(render(bars)) == bars`: candles and books of the simulated market, read back, by venue."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from worlds import MARKET, NOW, world
 
+from mmflow_mcp import app as composition
+from mmflow_mcp.app import App
+from mmflow_mcp.clock import FixedClock
 from mmflow_mcp.core.fanout import Gathered, gather
+from mmflow_mcp.rows.candles import Candle
 from mmflow_mcp.sim.bars import Bar, bars, book
-from mmflow_mcp.sim.shapes import Listing
-from mmflow_mcp.venues import roll
+from mmflow_mcp.sim.market import Listing
+from mmflow_mcp.venues import candle_series, roll
 from mmflow_mcp.venues.ask import Ask
-from mmflow_mcp.venues.candle_pages import STEPS_MS
-from mmflow_mcp.venues.capabilities import Candles, Funding, OrderBooks
-from mmflow_mcp.venues.contracts import Contract
+from mmflow_mcp.venues.candle_rows import combine
+from mmflow_mcp.venues.candle_spans import STEPS, Page, Paging, Span, pages_of
+from mmflow_mcp.venues.capabilities import Candles, Funding, OrderBooks, Spot
+from mmflow_mcp.venues.traded import Traded
 
 pytestmark = pytest.mark.anyio
 
-# Among them a thousand and a million coins in one unit, and contracts of many.
-COINS = {
-    "bybit": ("BTC", "PEPE", "SHIB", "MOG", "SOL"),
-    "okx": ("BTC", "PEPE", "DOGE"),
-    "gateio": ("BTC", "PEPE", "DOGE"),
-    "deribit": ("BTC", "ETH", "SOL"),
+SPOT = ("coinbase", "kraken")
+# As deep as each is asked for.
+LEVELS = {
+    "aster": 1000,
+    "binance": 1000,
+    "bybit": 500,
+    "coinbase": 500,
+    "deribit": 1000,
+    "gateio": 100,
+    "hyperliquid": 20,
+    "kraken": 500,
+    "okx": 400,
 }
-COUNTS = {"1m": 25, "5m": 8, "15m": 8, "30m": 8, "1h": 8, "1d": 10}
-# Not a coin of the venue, suspended or delisted, and a stock: they never answer.
+VENUES = tuple(LEVELS)
+# Among them a thousand and a million coins in one unit, contracts of many, and inverse ones.
+COINS = {"bybit": ("BTC", "PEPE", "MOG"), "deribit": ("BTC", "SOL")}
+# What each makes of shorter ones.
+MADE_OF = {("coinbase", "30m"): "15m", ("coinbase", "4h"): "1h", ("deribit", "4h"): "1h"}
+# No coin of any venue, suspended or delisted, and a stock: they never answer.
 NEVER = ("TSLA", "FTM", "NOSUCHCOIN")
+MINUTE = STEPS["1m"]
 
 
-async def gathered(venue: str, capability: type, coins: Any, **options: Any) -> Gathered:
-    """What a venue over the simulated market answers at `NOW`."""
+def coins_of(venue: str) -> tuple[str, ...]:
+    """The coins that a venue is asked for here."""
+    return COINS.get(venue, ("BTC", "PEPE"))
+
+
+async def gathered(app: App, capability: type, venue: str, *coins: str, **how: Any) -> Gathered:
+    """What one venue answers about some coins; none: its usual ones."""
+    return await gather(app.core(), capability, (roll()[venue],), coins or None, options=how)
+
+
+async def main_symbols(app: App, venue: str, *coins: str) -> dict[str, str]:
+    """The market that funding, or spot, answers with, by coin."""
+    found = await gathered(app, Spot if venue in SPOT else Funding, venue, *coins)
+    return {row.coin: row.symbol for row in found.rows}
+
+
+def listing(venue: str, symbol: str) -> Listing:
+    """The market of that symbol."""
+    kind = "spot" if venue in SPOT else "perp"
+    listed = MARKET.listings(venue, NOW)
+    return next(i for i in listed if (i.symbol, i.kind) == (symbol, kind))
+
+
+def candle(one: Bar, item: Listing) -> Candle:
+    """The truth of a candle per coin and in coins."""
+    many = item.multiplier
+    opened, high, low, closed = (p / many for p in (one.open, one.high, one.low, one.close))
+    return Candle(one.start_ms, opened, high, low, closed, one.units * many)
+
+
+def truth_of(item: Listing, interval: str, since: int, now: int = NOW) -> list[Candle]:
+    """The market's own candles, of the length that the venue has."""
+    told = STEPS[MADE_OF.get((item.venue, interval), interval)]
+    parts = [candle(one, item) for one in bars(MARKET, item, since, now + 1, told, now)]
+    return combine(parts, STEPS[interval])
+
+
+def opening(interval: str, count: int) -> int:
+    """When the oldest of the last so many candles opens, the running one among them."""
+    return NOW // STEPS[interval] * STEPS[interval] - (count - 1) * STEPS[interval]
+
+
+def are_close(told: Iterable[float], real: Iterable[float], slack: float = 0.0) -> bool:
+    """Whether numbers agree in nine digits, or within a slack."""
+    pairs = list(zip(told, real, strict=True))
+    return all(abs(a - b) <= max(1e-9 * abs(b), slack) for a, b in pairs)
+
+
+@pytest.mark.parametrize("venue", VENUES)
+async def test_candles_are_the_markets(venue: str) -> None:
+    """Of every interval: openings, prices per coin and volume in coins, the running one too."""
+    coins, count = coins_of(venue), 5
     async with world() as app:
-        return await gather(app.core(), capability, [roll()[venue]], coins, options=options)
+        mains = await main_symbols(app, venue, *coins)
+        for interval, step in STEPS.items():
+            since = opening(interval, count)
+            asked = {"interval": interval, "since_ms": since - step + 1, "until_ms": NOW}
+            found = await gathered(app, Candles, venue, *coins, *NEVER, **asked)
+            assert ([], set(NEVER)) == (found.notes, set(found.not_listed))
+            assert mains == {row.coin: row.symbol for row in found.rows}
+            for row in found.rows:
+                item = listing(venue, row.symbol)
+                truth = truth_of(item, interval, since)
+                assert [since + n * step for n in range(count)] == [c.t for c in row.candles]
+                assert ("spot" if venue in SPOT else "perp", interval, NOW) == (
+                    row.market,
+                    row.interval,
+                    row.fetched_at,
+                )
+                assert (item.quote if venue != "hyperliquid" else "USD") == row.quote
+                # Gate counts whole contracts, Kraken prints eight decimals.
+                slack = item.contract_size / 2 + 1e-9 if venue == "gateio" else 5.1e-9
+                parts = step // STEPS[MADE_OF.get((venue, interval), interval)]
+                for told, real in zip(row.candles, truth, strict=True):
+                    prices = [real.o, real.h, real.l, real.c]
+                    assert are_close([told.o, told.h, told.l, told.c], prices)
+                    assert are_close([told.v], [real.v], parts * slack)
 
 
-def main_listing(venue: str, coin: str) -> Listing:
-    """The perpetual that the market's truth about funding is of."""
-    truth = MARKET.funding(venue, coin, NOW)
-    assert truth is not None
-    return truth.listing
-
-
-def slack_of(listing: Listing) -> float:
-    """Coins that are lost where a venue tells whole contracts, or USD in steps of one."""
-    if listing.venue == "gateio":
-        return listing.contract_size / 2 + 1e-9
-    return 0.0
-
-
-def truth_of(listing: Listing, interval: str, since_ms: int) -> list[Bar]:
-    """The market's own candles."""
-    return bars(MARKET, listing, since_ms, NOW + 1, STEPS_MS[interval], NOW)
-
-
-@pytest.mark.parametrize("interval", COUNTS)
-@pytest.mark.parametrize("venue", COINS)
-async def test_candles_are_the_markets(venue: str, interval: str) -> None:
-    """Openings, prices per coin and volume in coins, the running candle among them."""
-    since = NOW - COUNTS[interval] * STEPS_MS[interval]
-    coins = COINS[venue]
-    found = await gathered(
-        venue, Candles, (*coins, *NEVER), interval=interval, since_ms=since, until_ms=NOW + 1
-    )
-    assert ([], set(NEVER)) == (found.notes, set(found.not_listed))
-    assert list(coins) == [series.coin for series in found.rows]
-    for series in found.rows:
-        listing = main_listing(venue, series.coin)
-        truth = truth_of(listing, interval, since)
-        assert (listing.symbol, listing.quote) == (series.symbol, series.quote)
-        assert (COUNTS[interval], NOW) == (len(truth), series.fetched_at)
-        assert [bar.start_ms for bar in truth] == [candle.t for candle in series.candles]
-        assert truth[-1].start_ms <= NOW < truth[-1].start_ms + STEPS_MS[interval]
-        times = listing.multiplier
-        for bar, candle in zip(truth, series.candles, strict=True):
-            prices = [price / times for price in (bar.open, bar.high, bar.low, bar.close)]
-            assert pytest.approx(prices, rel=1e-12) == [candle.o, candle.h, candle.l, candle.c]
-            slack = slack_of(listing)
-            assert pytest.approx(bar.units * times, rel=1e-9, abs=slack) == candle.v
-
-
-@pytest.mark.parametrize("venue", COINS)
-async def test_four_hours_are_the_markets(venue: str) -> None:
-    """As the venue tells them; on Deribit made of the market's hours."""
-    since = NOW // STEPS_MS["4h"] * STEPS_MS["4h"] - 3 * STEPS_MS["4h"]
-    found = await gathered(venue, Candles, ("BTC",), interval="4h", since_ms=since)
-    (series,) = found.rows
-    listing = main_listing(venue, "BTC")
-    truth = truth_of(listing, "4h", since)
-    assert [bar.start_ms for bar in truth] == [candle.t for candle in series.candles]
-    assert 4 == len(truth)
-    hours = truth_of(listing, "1h", since)
-    for bar, candle in zip(truth, series.candles, strict=True):
-        assert (bar.open, bar.close) == (candle.o, candle.c)
-        parts = [hour for hour in hours if 0 <= hour.start_ms - bar.start_ms < STEPS_MS["4h"]]
-        exact = parts if venue == "deribit" else [bar]
-        assert (max(b.high for b in exact), min(b.low for b in exact)) == (candle.h, candle.l)
-        units = sum(b.units for b in exact)
-        assert pytest.approx(units, rel=1e-9, abs=slack_of(listing)) == candle.v
-
-
-@pytest.mark.parametrize("venue", COINS)
-async def test_pages_are_put_together(venue: str) -> None:
-    """More minutes than one page of any of these venues holds: none is lost, none comes twice."""
-    count = 2100
-    first = (NOW // 60_000 - count + 1) * 60_000
-    found = await gathered(venue, Candles, ("BTC",), interval="1m", since_ms=first)
-    (series,) = found.rows
-    assert [] == found.notes
-    assert list(range(first, NOW, 60_000)) == [candle.t for candle in series.candles]
-    (bar,) = bars(MARKET, main_listing(venue, "BTC"), first, first + 1, 60_000, NOW)
-    assert (bar.open, bar.close) == (series.candles[0].o, series.candles[0].c)
-
-
-@pytest.mark.parametrize("venue", COINS)
-async def test_the_contract_is_that_of_funding(venue: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of every coin of the venue, and of no other name that it lists."""
-
-    async def ask_no_books(ask: Ask, contracts: dict[str, Contract], _: object) -> list[Contract]:
-        return ask.pick(contracts)
-
-    # The contracts that would be asked for: that many books would take their time.
-    monkeypatch.setattr(f"mmflow_mcp.venues.{venue}.ask_books", ask_no_books)
-    coins = tuple(sorted({listing.coin for listing in MARKET.listings(venue)}))
-    funding = await gathered(venue, Funding, coins)
-    books = await gathered(venue, OrderBooks, coins)
-    assert len(funding.rows) >= 10
-    expected = {row.coin: row.symbol for row in funding.rows}
-    assert expected == {row.coin: row.symbol for row in books.rows}
-    assert funding.not_listed == books.not_listed
-
-
-@pytest.mark.parametrize("venue", COINS)
+@pytest.mark.parametrize("venue", VENUES)
 async def test_books_are_the_markets(venue: str) -> None:
-    """Every level: price per coin and coins that wait; whole contracts where a venue has those."""
-    coins = COINS[venue]
-    found = await gathered(venue, OrderBooks, (*coins, *NEVER))
+    """Every level, best first, in coins and per coin; whole contracts where a venue has those."""
+    coins = coins_of(venue)
+    async with world() as app:
+        found = await gathered(app, OrderBooks, venue, *coins, *NEVER)
     assert ([], set(NEVER)) == (found.notes, set(found.not_listed))
     assert list(coins) == [row.coin for row in found.rows]
     for row in found.rows:
-        listing = main_listing(venue, row.coin)
-        truth = book(MARKET, listing, NOW, len(row.bids))
-        assert (listing.symbol, listing.quote, "perp") == (row.symbol, row.quote, row.market)
-        assert NOW == row.venue_time
-        assert len(row.bids) >= 100
+        item = listing(venue, row.symbol)
+        truth = book(MARKET, item, NOW, LEVELS[venue])
+        many = item.multiplier
         for told, real in ((row.bids, truth.bids), (row.asks, truth.asks)):
-            assert len(real) == len(told)
-            for (price, size), (true_price, true_size) in zip(told, real, strict=True):
-                times = listing.multiplier
-                assert pytest.approx(true_price / times, rel=1e-12) == price
-                slack = slack_of(listing)
-                if listing.margin == "inverse":
+            # A side ends where prices would.
+            assert 20 <= len(real) == len(told) <= LEVELS[venue]
+            assert are_close((price for price, _ in told), (price / many for price, _ in real))
+            for (price, size), (_, true_size) in zip(told, real, strict=True):
+                slack = 1e-8
+                if item.margin == "inverse":
                     # USD in steps of a contract.
-                    slack = listing.contract_size / 2 / price * 1.000001
+                    slack = item.contract_size / 2 / price * 1.000001
                 elif venue == "gateio":
                     # At least one contract waits.
-                    slack = listing.contract_size
-                assert pytest.approx(true_size * times, rel=1e-9, abs=slack) == size
+                    slack = item.contract_size
+                assert are_close([size], [true_size * many], slack)
+        assert row.bids[0][0] < row.asks[0][0]
+        assert (None if venue == "kraken" else NOW) == row.venue_time
+
+
+@pytest.mark.parametrize("venue", VENUES)
+async def test_every_coin_has_the_market_that_speaks_for_it(
+    venue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same one as in funding or spot; no stock, delisted or pre-market contract answers."""
+    chosen: list[Traded] = []
+
+    async def ask_no_books(_: Ask, traded: Iterable[Traded], __: object) -> list[object]:
+        chosen.extend(traded)
+        return []
+
+    # Which they are is all that counts: that many books would take their time.
+    where = "fapi_candles" if venue in ("aster", "binance") else venue
+    monkeypatch.setattr(f"mmflow_mcp.venues.{where}.ask_books", ask_no_books)
+    listed = [item for v in VENUES for item in MARKET.listings(v, NOW)]
+    coins = sorted({item.coin for item in listed})
+    async with world() as app:
+        mains = await main_symbols(app, venue, *coins)
+        found = await gathered(app, OrderBooks, venue, *coins)
+    assert len(mains) >= 10
+    assert mains == {market.coin: market.symbol for market in chosen}
+    for market in chosen:
+        item = listing(venue, market.symbol)
+        assert ("crypto", "live", market.coin) == (item.asset, item.status, item.coin)
+        assert (item.multiplier, item.margin == "inverse") == (market.multiplier, market.inverse)
+    assert set(coins) - mains.keys() == set(found.not_listed)
+
+
+@pytest.mark.parametrize("venue", VENUES)
+async def test_pages_are_put_together(venue: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three pages of eight and a rest: no minute is lost and none comes twice."""
+
+    def small_pages(span: Span, paging: Paging) -> tuple[list[Page], int]:
+        return pages_of(span, replace(paging, page=8))
+
+    monkeypatch.setattr(candle_series, "pages_of", small_pages)
+    many = 8 if venue in ("hyperliquid", "kraken") else 30
+    first = opening("1m", many)
+    async with world() as app:
+        found = await gathered(app, Candles, venue, "BTC", interval="1m", since_ms=first)
+    (row,) = found.rows
+    assert [] == found.notes
+    assert list(range(first, NOW, MINUTE)) == [one.t for one in row.candles]
+    assert truth_of(listing(venue, row.symbol), "1m", first)[0].o == row.candles[0].o
+
+
+@pytest.mark.parametrize(("venue", "page"), [("okx", 300), ("coinbase", 300), ("bybit", 1000)])
+async def test_a_venue_gives_pages_as_large_as_they_are_asked_for(venue: str, page: int) -> None:
+    """Two more minutes than a page holds."""
+    first = opening("1m", page + 2)
+    async with world() as app:
+        found = await gathered(app, Candles, venue, "BTC", interval="1m", since_ms=first)
+    (row,) = found.rows
+    assert ([], page + 2) == (found.notes, len(row.candles))
+
+
+async def test_what_a_venue_no_longer_has_is_said() -> None:
+    """Kraken has the newest 720; where they begin is in the reason."""
+    since = opening("1m", 730)
+    async with world() as app:
+        found = await gathered(app, Candles, "kraken", "BTC", interval="1m", since_ms=since)
+    (row,) = found.rows
+    assert 720 == len(row.candles)
+    (note,) = found.notes
+    assert f"missing: candles of XXBTZUSD from before {row.candles[0].t}" == note["reason"]
+
+
+async def test_a_quiet_product_has_gaps() -> None:
+    """Where nobody traded for a quarter of an hour there are no candles: absence, not zeros."""
+    since = opening("1m", 60)
+    async with world() as app:
+        found = await gathered(app, Candles, "coinbase", "1INCH", interval="1m", since_ms=since)
+    (row,) = found.rows
+    assert NOW - 900_000 - MINUTE < row.candles[-1].t <= NOW - 900_000
+
+
+@pytest.mark.parametrize("venue", VENUES)
+async def test_a_question_without_options_has_an_answer(venue: str) -> None:
+    """As doctor asks: the last day by the hour, of the usual coins or the venue's own."""
+    async with world() as app:
+        found = await gathered(app, Candles, venue)
+    usual = roll()[venue].default_coins or ("BTC", "ETH", "SOL")
+    assert [(coin, "1h", 24) for coin in usual] == [
+        (row.coin, row.interval, len(row.candles)) for row in found.rows
+    ]
+    assert ([], {venue: ", ".join(usual)}) == (found.notes, found.narrowed)
+
+
+@pytest.mark.parametrize("venue", VENUES)
+async def test_a_copy_read_while_a_candle_ran_is_not_served_as_final(
+    venue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same past page is read again, and only then kept: a minute after its end."""
+    ends = opening("1m", 1) + MINUTE
+    clock = FixedClock(ends - 10_000)
+    monkeypatch.setattr(composition, "clock_of", lambda _: clock)
+    asked = {"interval": "1m", "since_ms": ends - 3 * MINUTE, "until_ms": ends}
+    told = []
+    async with world() as app:
+        for wait in (0, 130, 50):
+            clock.advance(wait)
+            (row,) = (await gathered(app, Candles, venue, "BTC", **asked)).rows
+            told.append((row.candles[-1].c, row.fetched_at))
+    item = listing(venue, row.symbol)
+    running, final = (
+        truth_of(item, "1m", ends - MINUTE, now)[0].c for now in (ends - 10_000, ends + 1000)
+    )
+    read = ends - 10_000, ends + 120_000
+    assert running != final
+    assert [(running, read[0]), (final, read[1]), (final, read[1])] == told

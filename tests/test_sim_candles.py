@@ -18,6 +18,7 @@ from sim_shapes import (
 
 from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.sim.app import SimApp
+from mmflow_mcp.sim.bars import MINUTE_MS, bars
 
 FAPI = {"binance": "fapi.binance.com", "aster": "fapi.asterdex.com"}
 INFO = ("api.hyperliquid.xyz", "/info")
@@ -35,6 +36,21 @@ def app() -> SimApp:
 def types_of(row: list[Any]) -> list[str]:
     """The JSON types of an array."""
     return [type_of(value) for value in row]
+
+
+def test_candles_of_different_lengths_agree(app: SimApp) -> None:
+    """Opens and closes always, highs and lows from half an hour to four hours."""
+    item = listing_of(app, "bybit", "BTCUSDT")
+    start, length = HOUR - HOUR % (4 * HOUR_MS) - 8 * HOUR_MS, 4 * HOUR_MS
+    (whole,) = bars(app.market, item, start, start + 1, length, NOW)
+    for minutes in (1, 5, 15, 30, 60):
+        parts = bars(app.market, item, start, start + length, minutes * MINUTE_MS, NOW)
+        assert 240 // minutes == len(parts)
+        assert (whole.open, whole.close) == (parts[0].open, parts[-1].close)
+        assert [one.close for one in parts[:-1]] == [one.open for one in parts[1:]]
+        if minutes >= 30:
+            extremes = max(one.high for one in parts), min(one.low for one in parts)
+            assert (whole.high, whole.low) == extremes
 
 
 @pytest.mark.parametrize("venue", FAPI)

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from charts import (
     BOOKED_AT,
+    DAY,
     H15,
     H17,
     H18,
+    HOUR,
     HOURS_OF_BTC,
     ONE_BAD,
     READ_AT,
@@ -20,13 +22,14 @@ from charts import (
 
 from mmflow_mcp.errors import VenueChanged, VenueRejected, VenueTimeout
 from mmflow_mcp.rows.candles import Candle
-from mmflow_mcp.venues.bybit_candles import kline, parse_book, parse_candles
-from mmflow_mcp.venues.candle_pages import Span
-from mmflow_mcp.venues.contracts import Contract
+from mmflow_mcp.venues.bybit_candles import find_sides, kline, parse_candles
+from mmflow_mcp.venues.candle_spans import Page
+from mmflow_mcp.venues.order_books import parse_book
+from mmflow_mcp.venues.traded import Traded
 
 pytestmark = pytest.mark.anyio
 
-BTC = Contract("BTCUSDT", "BTC", 1, "USDT")
+BTC = Traded("BTC", "BTCUSDT", "perp", "USDT")
 LATE = VenueTimeout("timeout: no answer within 6 s")
 # What the lists hold although it must never answer for a coin.
 TRAPS = ("TSLA", "MOVE", "XAU", "WEN", "FTM")
@@ -131,22 +134,22 @@ class TestCandles:
 
     def test_the_request_names_openings_on_both_ends(self) -> None:
         """`start` and `end` belong to the page: the last is where the newest candle opens."""
-        url = kline(BTC, Span("1d", 0, 3 * 86_400_000)).url
+        url = kline(BTC, Page(DAY, 0, 3 * DAY)).url
         assert url.endswith("symbol=BTCUSDT&interval=D&start=0&end=172800000&limit=1000")
 
     def test_volume_in_another_unit_is_refused(self) -> None:
         """USD where coins belong: volume x price is then far from the turnover."""
         row = ["1789408800000", "77700", "77800", "77650", "77790", "9366000", "9366000"]
         with pytest.raises(VenueChanged):
-            parse_candles(hand({"result": {"list": [row]}}), BTC, "1h")
+            parse_candles(hand({"result": {"list": [row]}}), BTC, HOUR)
         row[5] = "120.5"
-        assert 120.5 == parse_candles(hand({"result": {"list": [row]}}), BTC, "1h")[0][0].v
+        assert 120.5 == parse_candles(hand({"result": {"list": [row]}}), BTC, HOUR)[0][0].v
 
     def test_a_candle_off_the_grid_is_refused(self) -> None:
         """A day that opens at 08:00 is not a day of ours."""
         day = 1_789_344_000_000
         rows = [[str(day + shift), "1", "2", "1", "2", "0", "0"] for shift in (0, 8 * 3_600_000)]
-        found, bad = parse_candles(hand({"result": {"list": rows}}), BTC, "1d")
+        found, bad = parse_candles(hand({"result": {"list": rows}}), BTC, DAY)
         assert ([Candle(day, 1.0, 2.0, 1.0, 2.0, 0.0)], 1) == (found, bad)
 
 
@@ -182,15 +185,6 @@ class TestBooks:
         assert ["changed: the book is crossed (BTCUSDT)"] == ask.shortfalls
         assert {"BTC"} == ask.unreadable
 
-    async def test_one_side_alone_is_a_book_and_none_is_told(self) -> None:
-        """Nobody sells; then nobody waits at all."""
-        ask = asking_charts("bybit", "BTC", bends={"orderbook": changed("result.a", [])})
-        assert () == (await books_of(ask))["BTC"].asks
-        empty = {"retCode": 0, "result": {"s": "BTCUSDT", "b": [], "a": [], "ts": 1}}
-        ask = asking_charts("bybit", "BTC", bends={"orderbook": empty})
-        assert {} == await books_of(ask)
-        assert ["missing: the book is empty (BTCUSDT)"] == ask.shortfalls
-
     @pytest.mark.parametrize("value", ["NaN", "-3", None, "x"])
     async def test_a_level_that_cannot_be_read_is_dropped_and_told(self, value: object) -> None:
         """The other levels stay."""
@@ -202,13 +196,13 @@ class TestBooks:
     def test_what_is_no_book_is_refused(self, doc: object) -> None:
         """HTML, no sides, or a side that is no list."""
         with pytest.raises(VenueChanged):
-            parse_book(hand(doc), BTC)
+            parse_book(hand(doc), "bybit", BTC, find_sides)
 
     async def test_a_refused_symbol_is_told(self) -> None:
         """The venue lists it and does not know it: an error, not an unlisted coin."""
         refusal = VenueRejected("rejected: retCode 10001")
-        ask = asking_charts("bybit", "BTC", failing={"orderbook": refusal})
-        assert {} == await books_of(ask)
+        ask = asking_charts("bybit", "BTC", "PEPE", failing={"symbol=BTCUSDT": refusal})
+        assert {"PEPE"} == set(await books_of(ask))
         assert (["rejected: retCode 10001 (orderbook)"], {"BTC"}) == (
             ask.shortfalls,
             ask.unreadable,

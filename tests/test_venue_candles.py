@@ -8,57 +8,36 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from charts import H15, HOUR, READ_AT, ChartAsk, asking_charts, books_of, hand, series_of
 from excerpts import asked_of, asking_for
-from wires import RECORDINGS, SAMPLES, Answers, asking
+from wires import RECORDINGS, SAMPLES, asking
 
 from mmflow_mcp.errors import Unrecorded, VenueChanged, VenueError, VenueHttp, VenueRejected
-from mmflow_mcp.rows.candles import Candle, CandleSeries, OrderBook
+from mmflow_mcp.rows.candles import Candle
 from mmflow_mcp.upstream.wire import Wire
 from mmflow_mcp.venues import coinbase_candles, hyperliquid_candles, kraken_candles, roll
-from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.binance import USDM
-from mmflow_mcp.venues.candle_rows import STEPS, Page, Traded, parse_book
+from mmflow_mcp.venues.candle_spans import STEPS, Page
 from mmflow_mcp.venues.fapi import exchange_info
 from mmflow_mcp.venues.fapi_candles import depth, find_sides, klines, parse_klines
 from mmflow_mcp.venues.kraken import PAIRS
+from mmflow_mcp.venues.order_books import parse_book
+from mmflow_mcp.venues.traded import Traded
 
 pytestmark = pytest.mark.anyio
 
-HOUR = STEPS["1h"]
-# 2026-09-14T15:00:00Z; the samples are of 18:59:05.678.
-THREE_PM = 1_789_398_000_000
-AT = 1_789_412_345_678
 FAPI = ("aster", "binance")
 VENUES = (*FAPI, "coinbase", "hyperliquid", "kraken")
 
 
-def about(venue: str, *coins: str, failing: dict[str, VenueError] | None = None, **how: Any) -> Ask:
+def about(venue: str, *coins: str, **how: Any) -> ChartAsk:
     """A question about the hours from 15:00 until now, over our samples."""
-    options = {"interval": "1h", "since_ms": THREE_PM, "until_ms": AT, **how}
-    answers = Answers(SAMPLES / f"{venue}.har", failing)
-    return Ask(venue, answers, coins=coins, deadline=1e9, options=options)  # type: ignore[arg-type]
-
-
-async def series(ask: Ask) -> dict[str, CandleSeries]:
-    """The series of a question, by coin."""
-    venue: Any = roll()[ask.venue]
-    return {row.coin: row for row in await venue.candles(ask)}
-
-
-async def books(ask: Ask) -> dict[str, OrderBook]:
-    """The books of a question, by coin."""
-    venue: Any = roll()[ask.venue]
-    return {row.coin: row for row in await venue.order_book(ask)}
-
-
-def wire(doc: Any) -> Wire:
-    """An answer."""
-    return Wire(doc, fetched_at=AT, read=0.0, size=1)
+    return asking_charts(venue, *coins, until_ms=READ_AT, **how)
 
 
 BTC_HOURS = (
-    Candle(THREE_PM, 80_000.1, 80_500, 79_900, 80_200, 120.5),
-    Candle(THREE_PM + 3 * HOUR, 80_260, 80_400, 80_100, 80_300, 55.25),
+    Candle(H15, 80_000.1, 80_500, 79_900, 80_200, 120.5),
+    Candle(H15 + 3 * HOUR, 80_260, 80_400, 80_100, 80_300, 55.25),
 )
 
 
@@ -69,10 +48,10 @@ class TestFapi:
     async def test_candles_of_the_usdt_perpetual(self, venue: str) -> None:
         """A row that comes twice is one, a low above the open is told, the last one runs."""
         ask = about(venue, "BTC")
-        btc = (await series(ask))["BTC"]
-        quiet = Candle(THREE_PM + 2 * HOUR, 80_260, 80_260, 80_260, 80_260, 0)
+        btc = (await series_of(ask))["BTC"]
+        quiet = Candle(H15 + 2 * HOUR, 80_260, 80_260, 80_260, 80_260, 0)
         assert (BTC_HOURS[0], quiet, BTC_HOURS[1]) == btc.candles
-        assert ("BTCUSDT", "perp", "USDT", "1h", venue, AT) == (
+        assert ("BTCUSDT", "perp", "USDT", "1h", venue, READ_AT) == (
             btc.symbol,
             btc.market,
             btc.quote,
@@ -86,7 +65,7 @@ class TestFapi:
     async def test_1000pepe_is_pepe(self, venue: str) -> None:
         """0.01 for a thousand; 2,000,000 of them are 2,000,000,000 PEPE; dollars are no coins."""
         ask = about(venue, "PEPE")
-        pepe = (await series(ask))["PEPE"]
+        pepe = (await series_of(ask))["PEPE"]
         assert ("1000PEPEUSDT", 2) == (pepe.symbol, len(pepe.candles))
         assert pytest.approx(0.00001) == pepe.candles[0].o
         assert [2_000_000_000, 1_500_000] == [one.v for one in pepe.candles]
@@ -97,7 +76,7 @@ class TestFapi:
     async def test_books_in_coins(self, venue: str) -> None:
         """Sorted, without what has gone or cannot be read; a crossed one is refused and said."""
         ask = about(venue, "BTC", "PEPE", "ETH")
-        found = await books(ask)
+        found = await books_of(ask)
         assert {"BTC", "PEPE"} == found.keys()
         btc, pepe = found["BTC"], found["PEPE"]
         assert [(80_300, 1.5), (80_299.5, 0.25), (80_299, 2)] == [*btc.bids]
@@ -114,7 +93,7 @@ class TestFapi:
         """QNT and BB are stocks there, FTM is settling, WEN and MOG are not open, DEFI an index."""
         coins = ("QNT", "BB", "TSLA", "FTM", "WEN", "MOG", "DEFI", "SOMI", "SPY", "CL")
         ask = about(venue, *coins)
-        assert ({}, {}) == (await series(ask), await books(about(venue, *coins)))
+        assert ({}, {}) == (await series_of(ask), await books_of(about(venue, *coins)))
         assert not set(coins) & set(ask.universe)
         assert not [url for url in asked_of(ask) if "klines" in url]
 
@@ -128,7 +107,7 @@ class TestFapi:
         for coin, symbol in mains.items():
             ask = about(venue, coin, failing={"klines": VenueHttp(503)})
             with pytest.raises(VenueHttp):
-                await series(ask)
+                await series_of(ask)
             asked = [dict(parse_qsl(urlsplit(u).query)) for u in asked_of(ask) if "klines" in u]
             assert {symbol} == {query["symbol"] for query in asked}
 
@@ -136,7 +115,7 @@ class TestFapi:
     async def test_without_the_list_the_usual_contract_of_sure_coins(self, venue: str) -> None:
         """BTC and PEPE have theirs; whether BB is a coin only the list knows."""
         ask = about(venue, "BTC", "PEPE", "BB", failing={"exchangeInfo": VenueHttp(503)})
-        found = await series(ask)
+        found = await series_of(ask)
         assert {"BTC": "BTCUSDT", "PEPE": "1000PEPEUSDT"} == {c: r.symbol for c, r in found.items()}
         assert any("candles of BB without the list" in reason for reason in ask.shortfalls)
         assert {"BB"} <= ask.unreadable
@@ -151,7 +130,7 @@ class TestFapi:
         ]
         ask = asking_for("binance", "SOL XRP", {exchange_info(USDM): {"symbols": rows}})
         with pytest.raises(Unrecorded):
-            await books(ask)
+            await books_of(ask)
         asked = [url for url in asked_of(ask) if "depth" in url]
         assert {"SOLUSDC"} == {dict(parse_qsl(urlsplit(url).query))["symbol"] for url in asked}
 
@@ -159,14 +138,14 @@ class TestFapi:
     async def test_no_candles_are_said_and_no_row(self, venue: str) -> None:
         """ETH is listed and has none in that time."""
         ask = about(venue, "ETH")
-        assert {} == await series(ask)
+        assert {} == await series_of(ask)
         assert ["missing: no candles of ETHUSDT in that time"] == ask.shortfalls
         assert {"ETH"} == ask.unreadable
 
     async def test_a_coin_that_fails_leaves_the_others_their_answer(self) -> None:
         """ETH's candles are refused; BTC's are there."""
         ask = about("binance", "BTC", "ETH", failing={"symbol=ETHUSDT": VenueHttp(503)})
-        assert {"BTC"} == (await series(ask)).keys()
+        assert {"BTC"} == (await series_of(ask)).keys()
         assert "http 503 (klines)" in ask.shortfalls
 
     @pytest.mark.parametrize(
@@ -175,20 +154,20 @@ class TestFapi:
     def test_a_page_weighs_by_its_size(self, size: int, weight: float) -> None:
         """1, 2, 5 or 10; a thousand levels of a book weigh 20."""
         btc = Traded("BTC", "BTCUSDT", "perp", "USDT")
-        assert weight == klines(USDM, btc, Page(HOUR, THREE_PM, THREE_PM + size * HOUR)).weight
+        assert weight == klines(USDM, btc, Page(HOUR, H15, H15 + size * HOUR)).weight
         assert 20 == depth(USDM, btc).weight
 
     @pytest.mark.parametrize("doc", ["<html>", {}, {"code": -1121}, None, [[]], [["a"] * 12]])
     def test_something_else_is_refused(self, doc: Any) -> None:
         """A page, an error, empty rows: the venue has changed."""
         with pytest.raises(VenueChanged):
-            parse_klines(wire(doc), Traded("BTC", "BTCUSDT", "perp", "USDT"), HOUR)
+            parse_klines(hand(doc), Traded("BTC", "BTCUSDT", "perp", "USDT"), HOUR)
 
     def test_candles_of_another_length_are_refused(self) -> None:
         """Five minutes that open on the hour are no hour."""
-        row = [THREE_PM, "1", "1", "1", "1", "1", THREE_PM + 299_999, "1", 1, "1", "1", "0"]
+        row = [H15, "1", "1", "1", "1", "1", H15 + 299_999, "1", 1, "1", "1", "0"]
         with pytest.raises(VenueChanged):
-            parse_klines(wire([row]), Traded("BTC", "BTCUSDT", "perp", "USDT"), HOUR)
+            parse_klines(hand([row]), Traded("BTC", "BTCUSDT", "perp", "USDT"), HOUR)
 
 
 class TestHyperliquid:
@@ -197,9 +176,9 @@ class TestHyperliquid:
     async def test_candles_of_the_core_perpetual(self) -> None:
         """One that opens before the start is left out, one of another coin is told."""
         ask = about("hyperliquid", "BTC")
-        btc = (await series(ask))["BTC"]
-        assert [THREE_PM, THREE_PM + HOUR, THREE_PM + 3 * HOUR] == [one.t for one in btc.candles]
-        assert Candle(THREE_PM, 80_000, 80_500, 79_900, 80_200, 120.5) == btc.candles[0]
+        btc = (await series_of(ask))["BTC"]
+        assert [H15, H15 + HOUR, H15 + 3 * HOUR] == [one.t for one in btc.candles]
+        assert Candle(H15, 80_000, 80_500, 79_900, 80_200, 120.5) == btc.candles[0]
         assert ("BTC", "perp", "USD") == (btc.symbol, btc.market, btc.quote)
         # The list supports the answer and is not named in it.
         assert ["candleSnapshot"] == ask.labels
@@ -207,17 +186,17 @@ class TestHyperliquid:
 
     async def test_a_small_k_is_a_thousand(self) -> None:
         """kPEPE at 0.01 is PEPE at 0.00001, in candles and in books."""
-        pepe = (await series(about("hyperliquid", "PEPE")))["PEPE"]
+        pepe = (await series_of(about("hyperliquid", "PEPE")))["PEPE"]
         assert "kPEPE" == pepe.symbol
         assert pytest.approx(0.00001) == pepe.candles[0].o
         assert 2_000_000_000 == pepe.candles[0].v
-        book = (await books(about("hyperliquid", "PEPE")))["PEPE"]
+        book = (await books_of(about("hyperliquid", "PEPE")))["PEPE"]
         assert pytest.approx((0.0000103, 5_000_000)) == book.bids[0]
 
     async def test_books_tell_their_time(self) -> None:
         """BTC's has both sides; ETH's lacks one and is said."""
         ask = about("hyperliquid", "BTC", "ETH")
-        found = await books(ask)
+        found = await books_of(ask)
         assert {"BTC"} == found.keys()
         btc = found["BTC"]
         assert (((80_300, 1.5), (80_299, 2)), 1_789_412_345_000) == (btc.bids, btc.venue_time)
@@ -226,7 +205,7 @@ class TestHyperliquid:
     async def test_delisted_ones_never_answer(self) -> None:
         """MATIC and FTM still stand in the universe."""
         ask = about("hyperliquid", "MATIC", "FTM")
-        assert ({}, 1) == (await series(ask), len(asked_of(ask)))
+        assert ({}, 1) == (await series_of(ask), len(asked_of(ask)))
         assert not {"MATIC", "FTM"} & set(ask.universe)
 
     def test_a_page_weighs_by_its_rows(self) -> None:
@@ -240,7 +219,7 @@ class TestHyperliquid:
         """A page, an object, rows without members."""
         btc = Traded("BTC", "BTC", "perp", "USD")
         with pytest.raises(VenueChanged):
-            hyperliquid_candles.parse_candles(wire(doc), btc, HOUR)
+            hyperliquid_candles.parse_candles(hand(doc), btc, HOUR)
 
     @pytest.mark.parametrize(
         "doc", [None, {"coin": "ETH", "levels": [[], []]}, {"coin": "BTC", "levels": [[]]}]
@@ -249,7 +228,7 @@ class TestHyperliquid:
         """Nothing, another coin's, half of one."""
         btc = Traded("BTC", "BTC", "perp", "USD")
         with pytest.raises(VenueChanged):
-            parse_book(wire(doc), "hyperliquid", btc, hyperliquid_candles.find_sides)
+            parse_book(hand(doc), "hyperliquid", btc, hyperliquid_candles.find_sides)
 
 
 class TestCoinbase:
@@ -258,8 +237,8 @@ class TestCoinbase:
     async def test_low_and_high_stand_before_the_open(self) -> None:
         """Gaps stay gaps, one before the start is left out, a low above the close is told."""
         ask = about("coinbase", "BTC")
-        btc = (await series(ask))["BTC"]
-        last = Candle(THREE_PM + 3 * HOUR, 80_260, 80_400.5, 80_100, 80_300, 55.25)
+        btc = (await series_of(ask))["BTC"]
+        last = Candle(H15 + 3 * HOUR, 80_260, 80_400.5, 80_100, 80_300, 55.25)
         assert (BTC_HOURS[0], last) == btc.candles
         assert ("BTC-USD", "spot", "USD", "1h") == (
             btc.symbol,
@@ -271,10 +250,10 @@ class TestCoinbase:
 
     async def test_four_hours_are_made_of_hours(self) -> None:
         """12:00 had a trade in its first hour, 16:00 in its first and third."""
-        ask = about("coinbase", "BTC", interval="4h", since_ms=THREE_PM - 5 * HOUR)
-        btc = (await series(ask))["BTC"]
-        assert [THREE_PM - 3 * HOUR, THREE_PM + HOUR] == [one.t for one in btc.candles]
-        assert ("4h", Candle(THREE_PM + HOUR, 80_210, 80_400.5, 80_100, 80_300, 60)) == (
+        ask = about("coinbase", "BTC", interval="4h", since_ms=H15 - 5 * HOUR)
+        btc = (await series_of(ask))["BTC"]
+        assert [H15 - 3 * HOUR, H15 + HOUR] == [one.t for one in btc.candles]
+        assert ("4h", Candle(H15 + HOUR, 80_210, 80_400.5, 80_100, 80_300, 60)) == (
             btc.interval,
             btc.candles[1],
         )
@@ -288,15 +267,15 @@ class TestCoinbase:
 
     async def test_numbers_in_small_coins(self) -> None:
         """PEPE in dollars each, two billion of them."""
-        pepe = (await series(about("coinbase", "PEPE")))["PEPE"]
-        assert [Candle(THREE_PM + HOUR, 0.00001, 0.000011, 0.0000095, 0.0000105, 2e9 + 0.5)] == [
+        pepe = (await series_of(about("coinbase", "PEPE")))["PEPE"]
+        assert [Candle(H15 + HOUR, 0.00001, 0.000011, 0.0000095, 0.0000105, 2e9 + 0.5)] == [
             *pepe.candles
         ]
 
     async def test_books_of_advanced_trade(self) -> None:
         """Objects, an ISO time of six decimals; ETH's bid equals its ask and is refused."""
         ask = about("coinbase", "BTC", "ETH")
-        found = await books(ask)
+        found = await books_of(ask)
         assert {"BTC"} == found.keys()
         btc = found["BTC"]
         assert [(80_300.01, 0.5), (80_300, 1.25)] == [*btc.bids]
@@ -307,14 +286,14 @@ class TestCoinbase:
     async def test_halted_products_never_answer(self) -> None:
         """FTM, MOVE, XLM and ZRX are delisted, in auction or halted."""
         ask = about("coinbase", "FTM", "MOVE", "XLM", "ZRX")
-        assert {} == await series(ask)
+        assert {} == await series_of(ask)
         assert not [url for url in asked_of(ask) if "candles" in url]
 
     async def test_long_spans_are_pages_of_300(self) -> None:
         """1,000 hours are four requests, and none asks for 301."""
-        ask = about("coinbase", "SOL", since_ms=AT - 1000 * HOUR)
+        ask = about("coinbase", "SOL", since_ms=READ_AT - 1000 * HOUR)
         with pytest.raises(VenueError):
-            await series(ask)
+            await series_of(ask)
         queries = [dict(parse_qsl(urlsplit(u).query)) for u in asked_of(ask) if "candles" in u]
         assert ("2026-09-14T18:00:00Z", "2026-09-02T07:00:00Z") == (
             queries[0]["end"],
@@ -327,7 +306,7 @@ class TestCoinbase:
         """A page, an error, rows that are too short."""
         btc = Traded("BTC", "BTC-USD", "spot", "USD")
         with pytest.raises(VenueChanged):
-            coinbase_candles.parse_candles(wire(doc), btc, HOUR)
+            coinbase_candles.parse_candles(hand(doc), btc, HOUR)
 
     def test_advanced_trade_names_its_errors(self) -> None:
         """An unknown product is refused there in other words."""
@@ -342,8 +321,8 @@ class TestKraken:
     async def test_candles_from_the_start_on(self) -> None:
         """`since` is exclusive: a second before the start; what opens before it is left out."""
         ask = about("kraken", "BTC")
-        btc = (await series(ask))["BTC"]
-        assert [THREE_PM + n * HOUR for n in range(4)] == [one.t for one in btc.candles]
+        btc = (await series_of(ask))["BTC"]
+        assert [H15 + n * HOUR for n in range(4)] == [one.t for one in btc.candles]
         assert (BTC_HOURS[0], BTC_HOURS[1]) == (btc.candles[0], btc.candles[3])
         assert ("XXBTZUSD", "spot", "USD") == (btc.symbol, btc.market, btc.quote)
         assert [] == ask.shortfalls
@@ -351,14 +330,14 @@ class TestKraken:
     async def test_another_name_is_the_same_pair(self) -> None:
         """ETHUSD was asked as XETHZUSD; ADA's candles are not SOL's."""
         ask = about("kraken", "ETH", "SOL")
-        found = await series(ask)
+        found = await series_of(ask)
         assert {"ETH": 2005} == {coin: row.candles[-1].c for coin, row in found.items()}
         assert {"SOL"} == ask.unreadable
 
     async def test_books_without_a_time(self) -> None:
         """A level's time is its own; ETH's book is crossed."""
         ask = about("kraken", "BTC", "ETH")
-        found = await books(ask)
+        found = await books_of(ask)
         assert {"BTC"} == found.keys()
         assert [(80_300, 1.5), (80_299, 2)] == [*found["BTC"].bids]
         assert found["BTC"].venue_time is None
@@ -367,20 +346,20 @@ class TestKraken:
     async def test_what_lies_beyond_720_is_said(self) -> None:
         """A span that ended long ago is answered with the newest candles, none of which are it."""
         old: dict[str, Any] = {
-            "since_ms": AT - 2000 * HOUR,
-            "until_ms": AT - 1990 * HOUR,
+            "since_ms": READ_AT - 2000 * HOUR,
+            "until_ms": READ_AT - 1990 * HOUR,
             "interval": "1h",
         }
         pairs = json.loads((SAMPLES / "kraken.har").read_text())["log"]["entries"][0]
         btc = Traded("BTC", "XXBTZUSD", "spot", "USD")
         first = -(-old["since_ms"] // HOUR) * HOUR
         call = kraken_candles.candles(btc, Page(HOUR, first, first + 10 * HOUR))
-        newest = {"result": {"XXBTZUSD": [[THREE_PM // 1000, *"1111111"]], "last": 0}}
+        newest = {"result": {"XXBTZUSD": [[H15 // 1000, *"1111111"]], "last": 0}}
         listed = json.loads(pairs["response"]["content"]["text"])
         ask = asking_for("kraken", "BTC", {PAIRS: listed, call: newest})
         ask.options = old
-        assert {} == await series(ask)
-        edge = THREE_PM + 3 * HOUR - 719 * HOUR
+        assert {} == await series_of(ask)
+        edge = H15 + 3 * HOUR - 719 * HOUR
         assert [
             "missing: no candles of XXBTZUSD in that time",
             f"missing: candles of XXBTZUSD from before {edge}",
@@ -393,7 +372,7 @@ class TestKraken:
         """A page, nothing, rows that are too short."""
         btc = Traded("BTC", "XXBTZUSD", "spot", "USD")
         with pytest.raises(VenueChanged):
-            kraken_candles.parse_candles(wire(doc), btc, HOUR)
+            kraken_candles.parse_candles(hand(doc), btc, HOUR)
 
 
 @pytest.mark.parametrize("venue", VENUES)
@@ -401,18 +380,18 @@ async def test_a_venue_that_fails_has_no_series(venue: str) -> None:
     """All of what is asked fails: the venue's failure, no empty series."""
     ask = about(venue, "BTC", failing={"klines": VenueHttp(503), "candles": VenueHttp(503)})
     if venue == "hyperliquid":
-        ask = about(venue, "BTC", since_ms=THREE_PM - HOUR)
+        ask = about(venue, "BTC", since_ms=H15 - HOUR)
     elif venue == "kraken":
         ask = about(venue, "BTC", failing={"OHLC": VenueHttp(503)})
     with pytest.raises(VenueError):
-        await series(ask)
+        await series_of(ask)
 
 
 @pytest.mark.parametrize("venue", VENUES)
 async def test_an_unknown_coin_has_no_series_and_no_book(venue: str) -> None:
     """Nothing is asked of a coin that the venue does not list."""
     ask = about(venue, "NOSUCH")
-    assert ({}, {}) == (await series(ask), await books(about(venue, "NOSUCH")))
+    assert ({}, {}) == (await series_of(ask), await books_of(about(venue, "NOSUCH")))
     assert "NOSUCH" not in ask.universe
 
 
@@ -426,7 +405,7 @@ def recordings(venue: str, pattern: str) -> Iterator[tuple[dict[str, str], Any, 
         body = entry["request"].get("postData", {}).get("text", "")
         if re.search(pattern, url + body):
             doc = json.loads(entry["response"]["content"]["text"])
-            yield dict(parse_qsl(urlsplit(url).query)), json.loads(body or "null"), wire(doc)
+            yield dict(parse_qsl(urlsplit(url).query)), json.loads(body or "null"), hand(doc)
 
 
 class TestRecordings:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from charts import (
     BOOKED_AT,
+    DAY,
     H8,
     H15,
     H17,
@@ -22,21 +23,22 @@ from charts import (
 )
 
 from mmflow_mcp.errors import VenueChanged, VenueTimeout
-from mmflow_mcp.venues.candle_pages import Span
-from mmflow_mcp.venues.contracts import Contract
-from mmflow_mcp.venues.deribit_candles import chart, parse_book, parse_candles
+from mmflow_mcp.venues.candle_spans import Page
+from mmflow_mcp.venues.deribit_candles import chart, find_sides, parse_candles
 from mmflow_mcp.venues.deribit_names import read_perpetual
+from mmflow_mcp.venues.order_books import parse_book
+from mmflow_mcp.venues.traded import Traded, perp_of
 
 pytestmark = pytest.mark.anyio
 
 LATE = VenueTimeout("timeout: no answer within 6 s")
 
 
-def perpetual(name: str) -> Contract:
+def perpetual(name: str) -> Traded:
     """A perpetual by its name."""
     contract = read_perpetual(name)
     assert contract is not None
-    return contract
+    return perp_of(contract)
 
 
 BTC, SOL = perpetual("BTC-PERPETUAL"), perpetual("SOL_USDC-PERPETUAL")
@@ -98,20 +100,20 @@ class TestCandles:
 
     def test_the_request_begins_a_moment_before(self) -> None:
         """A candle that opens just at the start was left out; the end is an opening."""
-        url = chart(BTC, Span("1d", MIDNIGHT, MIDNIGHT + 24 * HOUR)).url
+        url = chart(BTC, Page(DAY, MIDNIGHT, MIDNIGHT + DAY)).url
         window = f"start_timestamp={MIDNIGHT - 1}&end_timestamp={MIDNIGHT}&resolution=1D"
         assert url.endswith(f"instrument_name=BTC-PERPETUAL&{window}")
 
     def test_a_day_that_opens_elsewhere_is_refused(self) -> None:
         """Days open at 00:00 UTC here; 08:00 is this venue's settlement."""
         with pytest.raises(VenueChanged):
-            parse_candles(hand(charted(ticks=[MIDNIGHT + 8 * HOUR])), BTC, "1d")
-        assert 1 == len(parse_candles(hand(charted(ticks=[MIDNIGHT])), BTC, "1d")[0])
+            parse_candles(hand(charted(ticks=[MIDNIGHT + 8 * HOUR])), BTC, DAY)
+        assert 1 == len(parse_candles(hand(charted(ticks=[MIDNIGHT])), BTC, DAY)[0])
 
     def test_usd_for_volume_are_refused(self) -> None:
         """Cost over volume must be a price: the columns would be swapped else."""
         with pytest.raises(VenueChanged):
-            parse_candles(hand(charted(volume=[15], cost=[1000])), BTC, "1h")
+            parse_candles(hand(charted(volume=[15], cost=[1000])), BTC, HOUR)
 
     @pytest.mark.parametrize(
         "doc",
@@ -129,7 +131,7 @@ class TestCandles:
     def test_what_is_no_chart_is_refused(self, doc: object) -> None:
         """HTML, no columns, columns of different lengths, another status, no numbers."""
         with pytest.raises(VenueChanged):
-            parse_candles(hand(doc), BTC, "1h")
+            parse_candles(hand(doc), BTC, HOUR)
 
 
 class TestBooks:
@@ -163,7 +165,7 @@ class TestBooks:
     def test_what_is_no_book_is_refused(self, doc: object) -> None:
         """HTML, a side missing, nothing."""
         with pytest.raises(VenueChanged):
-            parse_book(hand(doc), SOL)
+            parse_book(hand(doc), "deribit", SOL, find_sides)
 
 
 async def test_the_list_is_kept_for_a_day_and_shared_with_funding() -> None:

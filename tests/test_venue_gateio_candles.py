@@ -6,6 +6,7 @@ from charts import (
     H15,
     H17,
     H18,
+    HOUR,
     HOURS_OF_BTC,
     ONE_BAD,
     READ_AT,
@@ -16,16 +17,17 @@ from charts import (
     series_of,
 )
 
-from mmflow_mcp.errors import VenueChanged, VenueTimeout
-from mmflow_mcp.venues.candle_pages import Span
-from mmflow_mcp.venues.contracts import Contract
-from mmflow_mcp.venues.gateio_candles import KEPT, candlesticks, parse_book, parse_candles
+from mmflow_mcp.errors import VenueChanged, VenueRejected, VenueTimeout
+from mmflow_mcp.venues.candle_spans import Page
+from mmflow_mcp.venues.gateio_candles import KEPT, candlesticks, find_sides, parse_candles
+from mmflow_mcp.venues.order_books import parse_book
+from mmflow_mcp.venues.traded import Traded
 
 pytestmark = pytest.mark.anyio
 
 MINUTE = 60_000
-BTC = Contract("BTC_USDT", "BTC", 1, "USDT", "linear", 0.0001)
-INVERSE = Contract("BTC_USD", "BTC", 1, "USD", "inverse")
+BTC = Traded("BTC", "BTC_USDT", "perp", "USDT", size=0.0001)
+INVERSE = Traded("BTC", "BTC_USD", "perp", "USD", inverse=True)
 LATE = VenueTimeout("timeout: no answer within 6 s")
 TRAPS = ("TSLA", "MOVE", "XAU", "FTM", "QNT", "BABA")
 
@@ -50,7 +52,7 @@ class TestCandles:
 
     def test_times_are_seconds_and_belong_to_the_page(self) -> None:
         """`to` is where the newest candle opens; a limit beside them would be refused."""
-        call = candlesticks(INVERSE, Span("1h", H15, H18))
+        call = candlesticks(INVERSE, Page(HOUR, H15, H18))
         window = f"contract=BTC_USD&interval=1h&from={H15 // 1000}&to={H17 // 1000}"
         assert f"https://api.gateio.ws/api/v4/futures/btc/candlesticks?{window}" == call.url
         assert "btc/candlesticks" == call.label
@@ -59,31 +61,23 @@ class TestCandles:
         """1,600,000 contracts of 1 USD between 79,000 and 81,000 are 20 coins."""
         row = {"t": H18 // 1000, "o": "79000", "h": "81500", "l": "78900", "c": "81000"}
         row |= {"v": 1_600_000, "sum": "1600000"}
-        found, _ = parse_candles(hand([row]), INVERSE, "1h")
+        found, _ = parse_candles(hand([row]), INVERSE, HOUR)
         assert 20.0 == found[0].v
 
-    async def test_what_is_too_old_is_not_asked_for(self) -> None:
-        """The venue refuses more than 10,000 intervals: the rest is told, the newest are asked."""
-        since = READ_AT - 20_000 * MINUTE
-        ask = asking_charts("gateio", "BTC", bends={"sticks": []}, interval="1m", since_ms=since)
-        assert {} == await series_of(ask)
-        asked = [call.url for call in ask.charts.calls if "candlesticks" in call.url]
-        oldest = min(int(url.partition("from=")[2].partition("&")[0]) for url in asked)
-        # Eight pages of a thousand, which is less than what is kept.
-        assert 8 == len(asked)
-        assert (READ_AT // MINUTE + 1 - 8000) * 60 == oldest
-        assert oldest * 1000 > READ_AT - KEPT * MINUTE
-        assert "missing: the oldest 12000 candles of 1m, beyond what is asked" == ask.shortfalls[0]
-
-    async def test_a_span_that_is_too_old_altogether_asks_nothing(self) -> None:
-        """Minutes of a year ago: no request but the lists, and said to be missing."""
-        since = READ_AT - 365 * 86_400_000
-        ask = asking_charts(
-            "gateio", "BTC", interval="1m", since_ms=since, until_ms=since + 60 * MINUTE
-        )
-        assert {} == await series_of(ask)
-        assert not any("candlesticks" in call.url for call in ask.charts.calls)
-        assert ["missing: no candles of BTC_USDT in that time"] == ask.shortfalls
+    async def test_a_page_ends_where_the_venue_would_refuse_it(self) -> None:
+        """All of a page is refused for its older part: what is kept is asked by itself."""
+        edge = READ_AT // MINUTE * MINUTE - (KEPT - 1) * MINUTE
+        span = {"since_ms": edge - 100 * MINUTE, "until_ms": edge + 100 * MINUTE}
+        refused = VenueRejected("rejected: Candlestick too long ago")
+        row = {"t": edge // 1000, "o": "1", "h": "2", "l": "1", "c": "2", "v": 0, "sum": "0"}
+        bends = {f"from={edge // 1000}&": [row]}
+        failing = {f"from={edge // 1000 - 6000}&": refused}
+        ask = asking_charts("gateio", "BTC", bends=bends, failing=failing, interval="1m", **span)
+        assert [edge] == [candle.t for candle in (await series_of(ask))["BTC"].candles]
+        assert [
+            "rejected: Candlestick too long ago (candlesticks)",
+            f"missing: candles of BTC_USDT from before {edge}",
+        ] == ask.shortfalls
 
     async def test_namesakes_and_dead_contracts_never_answer(self) -> None:
         """Stocks under coins' tickers, metals, delisted and pre-market contracts."""
@@ -132,8 +126,8 @@ class TestBooks:
 
     def test_an_inverse_contract_is_a_dollar(self) -> None:
         """800 contracts at 80,000 are 0.01 coins."""
-        doc = {"bids": [{"p": "80000", "s": 800}], "asks": []}
-        book, _ = parse_book(hand(doc), INVERSE)
+        doc = {"bids": [{"p": "80000", "s": 800}], "asks": [{"p": "80001", "s": 800}]}
+        book, _ = parse_book(hand(doc), "gateio", INVERSE, find_sides)
         assert (((80_000.0, 0.01),), None) == (book.bids, book.venue_time)
 
     async def test_a_crossed_book_is_refused(self) -> None:
@@ -146,4 +140,4 @@ class TestBooks:
     def test_what_is_no_book_is_refused(self, doc: object) -> None:
         """HTML, a list, a side that is missing or none."""
         with pytest.raises(VenueChanged):
-            parse_book(hand(doc), BTC)
+            parse_book(hand(doc), "gateio", BTC, find_sides)

@@ -19,15 +19,16 @@ from charts import (
     series_of,
 )
 
-from mmflow_mcp.errors import VenueChanged, VenueTimeout
-from mmflow_mcp.venues.candle_pages import Span
-from mmflow_mcp.venues.contracts import Contract
-from mmflow_mcp.venues.okx_candles import candles, parse_book, parse_candles
+from mmflow_mcp.errors import Unrecorded, VenueChanged, VenueTimeout
+from mmflow_mcp.venues.candle_spans import Page
+from mmflow_mcp.venues.okx_candles import candle_source, find_sides, parse_candles
+from mmflow_mcp.venues.order_books import parse_book
+from mmflow_mcp.venues.traded import Traded
 
 pytestmark = pytest.mark.anyio
 
-BTC = Contract("BTC-USDT-SWAP", "BTC", 1, "USDT", "linear", 0.01)
-INVERSE = Contract("BTC-USD-SWAP", "BTC", 1, "USD", "inverse", 100.0)
+BTC = Traded("BTC", "BTC-USDT-SWAP", "perp", "USDT", size=0.01)
+INVERSE = Traded("BTC", "BTC-USD-SWAP", "perp", "USD", size=100.0, inverse=True)
 LATE = VenueTimeout("timeout: no answer within 6 s")
 TRAPS = ("TSLA", "BB", "XAU", "MOG", "FTM")
 
@@ -56,11 +57,11 @@ class TestCandles:
         assert [18_000.0, 25_000.0] == [candle.v for candle in series.candles]
         row = [str(MIDNIGHT - 8 * HOUR), "1", "2", "1", "2", "0", "0", "0", "1"]
         with pytest.raises(VenueChanged):
-            parse_candles(hand({"code": "0", "data": [row]}), BTC, "1d")
+            parse_candles(hand({"code": "0", "data": [row]}), BTC, DAY)
 
     def test_after_is_older_and_before_is_newer(self) -> None:
         """Both times are outside of the page, the reverse of what the words say."""
-        url = candles(READ_AT, BTC, Span("4h", MIDNIGHT, MIDNIGHT + DAY)).url
+        url = candle_source(READ_AT).call(BTC, Page(4 * HOUR, MIDNIGHT, MIDNIGHT + DAY)).url
         window = f"bar=4H&after={MIDNIGHT + DAY}&before={MIDNIGHT - 1}&limit=300"
         assert url == f"https://www.okx.com/api/v5/market/candles?instId=BTC-USDT-SWAP&{window}"
 
@@ -68,20 +69,38 @@ class TestCandles:
     def test_what_is_older_than_1440_rows_has_a_path_of_its_own(self, age: int, path: str) -> None:
         """The page's oldest candle decides; that path allows half as many requests."""
         first = READ_AT // HOUR * HOUR - age * HOUR
-        call = candles(READ_AT, BTC, Span("1h", first, first + 300 * HOUR))
+        call = candle_source(READ_AT).call(BTC, Page(HOUR, first, first + 300 * HOUR))
         assert (path, 0.5 if path == "candles" else 1) == (call.label, call.weight)
         assert f"/market/{path}?" in call.url
 
     async def test_pages_of_both_paths_are_asked_in_one_round(self) -> None:
-        """2,000 hours: seven pages of 300 at most, the oldest two from the path of old ones."""
+        """2,000 hours: seven pages of 300 at most, the oldest three from the path of old ones."""
         empty: dict[str, Any] = {"code": "0", "data": []}
         since = READ_AT - 2000 * HOUR
         ask = asking_charts("okx", "BTC", bends={"andles?": empty}, since_ms=since)
         assert {} == await series_of(ask)
         labels = [call.label for call in ask.charts.calls if "candles" in call.label]
-        assert (2, 5) == (labels.count("history-candles"), labels.count("candles"))
+        assert (3, 4) == (labels.count("history-candles"), labels.count("candles"))
         # The list of swaps, then all pages.
         assert 2 == ask.rounds
+
+    async def test_a_recording_may_have_been_made_by_the_other_path(self) -> None:
+        """Candles of long ago, recorded when they were new; only what neither has is said."""
+        first = H15 - 2000 * HOUR
+        row = [str(first), "1", "2", "1", "2", "0", "0", "0", "1"]
+        bends = {"market/candles?": {"code": "0", "data": [row]}}
+        old: dict[str, Any] = {"since_ms": first, "until_ms": first + HOUR}
+        ask = asking_charts("okx", "BTC", bends=bends, **old)
+        assert [first] == [candle.t for candle in (await series_of(ask))["BTC"].candles]
+        assert [] == ask.shortfalls
+        ask = asking_charts("okx", "BTC", **old)
+        with pytest.raises(Unrecorded, match="history-candles"):
+            await series_of(ask)
+        # A venue that is late is not asked on the other path.
+        failing = {"history-candles": LATE}
+        ask = asking_charts("okx", "BTC", bends=bends, failing=failing, **old)
+        with pytest.raises(VenueTimeout):
+            await series_of(ask)
 
     async def test_a_page_that_the_venue_cuts_off_is_told(self) -> None:
         """100 rows where 300 were asked: some documentation knows no larger page."""
@@ -92,7 +111,7 @@ class TestCandles:
         bends = {"market/candles": {"code": "0", "data": rows}}
         ask = asking_charts("okx", "BTC", bends=bends, since_ms=READ_AT - 200 * HOUR)
         assert 100 == len((await series_of(ask))["BTC"].candles)
-        assert ["missing: some candles of BTC-USDT-SWAP"] == ask.shortfalls
+        assert [f"missing: candles of BTC-USDT-SWAP from before {rows[-1][0]}"] == ask.shortfalls
         ask = asking_charts("okx", "BTC", bends=bends, since_ms=READ_AT - 100 * HOUR)
         assert 100 == len((await series_of(ask))["BTC"].candles)
         assert [] == ask.shortfalls
@@ -106,14 +125,14 @@ class TestCandles:
     async def test_an_old_row_without_turnover_is_read(self) -> None:
         """Rows of seven members: coins are there."""
         row = ["1789408800000", "77700", "77800", "77650", "77790", "12050", "120.5"]
-        found, bad = parse_candles(hand({"code": "0", "data": [row]}), BTC, "1h")
+        found, bad = parse_candles(hand({"code": "0", "data": [row]}), BTC, HOUR)
         assert (120.5, 0) == (found[0].v, bad)
 
     def test_volume_of_an_inverse_swap_is_coins_too(self) -> None:
         """9,366 contracts of 100 USD; the turnover is USD."""
         row = ["1789408800000", "77700", "77800", "77650", "77790"]
         row += ["93660", "120.5", "9366000", "1"]
-        found, _ = parse_candles(hand({"code": "0", "data": [row]}), INVERSE, "1h")
+        found, _ = parse_candles(hand({"code": "0", "data": [row]}), INVERSE, HOUR)
         assert 120.5 == found[0].v
 
     @pytest.mark.parametrize(
@@ -145,8 +164,9 @@ class TestBooks:
 
     def test_an_inverse_contract_is_usd(self) -> None:
         """8 contracts of 100 USD at 80,000 are 0.01 coins."""
-        rows = {"bids": [["80000", "8", "0", "1"]], "asks": [], "ts": "1"}
-        book, _ = parse_book(hand({"code": "0", "data": [rows]}), INVERSE)
+        level = ["8", "0", "1"]
+        rows = {"bids": [["80000", *level]], "asks": [["80001", *level]], "ts": "1"}
+        book, _ = parse_book(hand({"code": "0", "data": [rows]}), "okx", INVERSE, find_sides)
         assert ((80_000.0, 0.01),) == book.bids
 
     async def test_without_the_list_there_are_candles_and_no_book(self) -> None:
@@ -173,7 +193,7 @@ class TestBooks:
     def test_what_is_no_book_is_refused(self, doc: object) -> None:
         """HTML, no book, an error code."""
         with pytest.raises(VenueChanged):
-            parse_book(hand(doc), BTC)
+            parse_book(hand(doc), "okx", BTC, find_sides)
 
 
 async def test_one_coin_is_one_chart() -> None:

@@ -18,6 +18,7 @@ from mmflow_mcp.clock import DAY_MS, HOUR_MS
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.venues import by_name, fold, listed
 from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.candle_spans import MINUTE_MS, STEPS
 from mmflow_mcp.venues.coins import understand
 
 MAX_COINS = 100
@@ -173,16 +174,7 @@ def venues_field(description: str) -> Any:
     return Field(default=None, description=description)
 
 
-MINUTE_MS = 60_000
-INTERVAL_MS = {
-    "1m": MINUTE_MS,
-    "5m": 5 * MINUTE_MS,
-    "15m": 15 * MINUTE_MS,
-    "30m": 30 * MINUTE_MS,
-    "1h": HOUR_MS,
-    "4h": 4 * HOUR_MS,
-    "1d": DAY_MS,
-}
+INTERVAL_MS = STEPS
 # Other spellings. 1M is a month elsewhere, and so never a minute here.
 _SAME_INTERVAL = {"60m": "1h", "240m": "4h", "24h": "1d", "1D": "1d", "1H": "1h", "4H": "4h"}
 

@@ -17,7 +17,6 @@ from mmflow_mcp.endpoints.composed import prefixed
 from mmflow_mcp.endpoints.declare import endpoint
 from mmflow_mcp.endpoints.params import (
     INTERVAL_MS,
-    MINUTE_MS,
     Coins,
     Interval,
     Query,
@@ -35,6 +34,7 @@ from mmflow_mcp.endpoints.point_shapes import (
 )
 from mmflow_mcp.errors import AllVenuesFailed, BadQuestion
 from mmflow_mcp.rows import maybe, told
+from mmflow_mcp.venues.candle_spans import MINUTE_MS
 from mmflow_mcp.venues.capabilities import Candles, Funding, OpenInterest, OrderBooks, Spot
 
 DEFAULT_COINS = ("BTC", "ETH", "SOL")

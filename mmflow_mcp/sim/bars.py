@@ -1,7 +1,7 @@
 """Candles and order books of the simulated market, pure functions of time.
 
-A candle of any length is made of the same steps of a quarter of a minute, so that candles of
-different lengths agree where they are short, and their opens and closes agree always.
+A candle looks at the price every so often: opens and closes of candles of different lengths agree
+always, highs and lows where they look as often, as those of half an hour to four hours do.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ from mmflow_mcp.sim.noise import stream, unit, wave
 from mmflow_mcp.sim.shapes import Listing
 
 MINUTE_MS = 60_000
-_STEP_MS = 15_000
-# No candle looks at more moments than this: a day is read every half hour.
-_MOST_STEPS = 48
+# Between two looks: a sixth of the candle, within these. The quickest wave of a price takes 90
+# minutes, so that more looks would find the same. A day is read every half hour.
+_LEAST_MS, _USUAL_MS = 15_000, 5 * MINUTE_MS
+_STEPS, _MOST_STEPS = 6, 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def bar(
     end = min(start_ms + length_ms, now_ms)
     if end <= start_ms or listing.status != "live":
         return None
-    step = max(_STEP_MS, length_ms // looks)
+    step = max(_LEAST_MS, min(length_ms // _STEPS, _USUAL_MS), length_ms // looks)
     marks = [market.mark(listing, at) for at in range(start_ms, end, step)]
     close = market.mark(listing, end)
     key = stream(market.seed, f"bar/{listing.venue}/{listing.symbol}")

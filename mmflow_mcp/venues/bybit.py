@@ -46,13 +46,14 @@ from mmflow_mcp.venues.bybit_tickers import (
     symbols_of,
     usual_of,
 )
-from mmflow_mcp.venues.candle_pages import ask_candles, wanted_of
+from mmflow_mcp.venues.candle_series import ask_candles
 from mmflow_mcp.venues.contracts import USDT_FIRST, Contract
 from mmflow_mcp.venues.moments import are_apart, note_apart
 from mmflow_mcp.venues.order_books import ask_books
 from mmflow_mcp.venues.pairs import ask_spot
 from mmflow_mcp.venues.singles import FEW as MANY
 from mmflow_mcp.venues.singles import REFUSALS, ask_singly, tells_refusal
+from mmflow_mcp.venues.traded import Traded, coins_of, perps_of
 
 HOST = "api.bybit.com"
 API = f"https://{HOST}/v5/market"
@@ -144,11 +145,11 @@ class Bybit(Venue):
 
     async def candles(self, ask: Ask) -> list[CandleSeries]:
         """Candles of each coin's main perpetual."""
-        return await ask_candles(ask, await _main_contracts(ask), CANDLES)
+        return await ask_candles(ask, await _ask_traded(ask), CANDLES)
 
     async def order_book(self, ask: Ask) -> list[OrderBook]:
         """Books of the same contracts."""
-        return await ask_books(ask, await _main_contracts(ask), BOOKS)
+        return await ask_books(ask, await _ask_traded(ask), BOOKS)
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every trading contract of both categories, and every spot pair."""
@@ -275,22 +276,22 @@ async def _all_pages(ask: Ask, category: str, first: Wire) -> tuple[Wire, ...]:
     return ()
 
 
-async def _main_contracts(ask: Ask) -> dict[str, Contract]:
+async def _ask_traded(ask: Ask) -> list[Traded]:
     """The main perpetual of each coin; inverse only where there is no other."""
     lists: Books = ()
     found: dict[str, Contract] = {}
     bad = 0
     for category in CATEGORIES:
-        if all(coin in found for coin in wanted_of(ask)):
+        if all(coin in found for coin in coins_of(ask)):
             break
         (first,) = await ask.all(instruments(category))
         lists += (Book(category, (), await _all_pages(ask, category, first)),)
-        found, bad = listed_mains(lists, wanted_of(ask))
+        found, bad = listed_mains(lists, coins_of(ask))
     ask.unread(bad)
-    for coin in wanted_of(ask):
+    for coin in coins_of(ask):
         if coin not in found and not all(map(is_whole, lists)):
             ask.short(f"missing: nothing of {coin} without the list of contracts", coin=coin)
-    return found
+    return perps_of(ask, found)
 
 
 def _note_gaps(

@@ -9,7 +9,7 @@ and the sizes of a book are USD and turnover is coins.
 from collections.abc import Iterable
 from typing import Any
 
-from mmflow_mcp.rows.candles import Candle, OrderBook
+from mmflow_mcp.rows.candles import Candle
 from mmflow_mcp.upstream.wire import Call, Wire, get
 from mmflow_mcp.venues.bybit_tickers import (
     USUAL,
@@ -20,11 +20,14 @@ from mmflow_mcp.venues.bybit_tickers import (
     parse_contracts,
     usual_of,
 )
-from mmflow_mcp.venues.candle_pages import STEPS_MS, CandleSource, Span, candle_of, page_call
+from mmflow_mcp.venues.candle_rows import read_candle
+from mmflow_mcp.venues.candle_series import CandleSource
+from mmflow_mcp.venues.candle_spans import Page, Paging
 from mmflow_mcp.venues.contracts import Contract, main_contracts
 from mmflow_mcp.venues.fields import each, member, ms
-from mmflow_mcp.venues.order_books import FRESH, BookSource, book_of
+from mmflow_mcp.venues.order_books import BookSource, Sides
 from mmflow_mcp.venues.shares import stamp
+from mmflow_mcp.venues.traded import Traded
 
 API = "https://api.bybit.com/v5/market"
 MOST = 1000
@@ -40,38 +43,37 @@ _SPELLED = {
 }
 
 
-def kline(contract: Contract, span: Span) -> Call:
+def _named(market: Traded) -> dict[str, str | int]:
+    return {"category": "inverse" if market.inverse else "linear", "symbol": market.symbol}
+
+
+def kline(market: Traded, page: Page) -> Call:
     """A page of candles; `start` and `end` are openings and both belong to it."""
-    params: dict[str, str | int] = {"category": contract.margin, "symbol": contract.symbol}
-    params |= {"interval": _SPELLED[span.interval], "start": span.first_ms, "end": span.last_ms}
-    return page_call(f"{API}/kline", params | {"limit": MOST}, span)
+    params = _named(market) | {"interval": _SPELLED[page.interval]}
+    params |= {"start": page.first_ms, "end": page.last_ms, "limit": MOST}
+    return get(f"{API}/kline", params)
 
 
-def orderbook(contract: Contract) -> Call:
+def orderbook(market: Traded) -> Call:
     """The best levels of both sides."""
-    params: dict[str, str | int] = {"category": contract.margin, "symbol": contract.symbol}
-    return get(f"{API}/orderbook", params | {"limit": DEPTH}, fresh=FRESH, optional=True)
+    return get(f"{API}/orderbook", _named(market) | {"limit": DEPTH})
 
 
-def parse_candles(wire: Wire, contract: Contract, interval: str) -> tuple[list[Candle], int]:
+def parse_candles(wire: Wire, market: Traded, step_ms: int) -> tuple[list[Candle], int]:
     """Candles of a contract, and the rows that could not be read."""
-    inverse = contract.margin == "inverse"
 
     def read(row: list[Any]) -> Candle:
         opening, o, h, l, c, volume, turnover = row[:7]  # noqa: E741 - the fields' usual names
-        units, quote = (turnover, volume) if inverse else (volume, turnover)
-        return candle_of(
-            stamp(opening), (o, h, l, c), units, contract, STEPS_MS[interval], turnover=quote
-        )
+        units, quote = (turnover, volume) if market.inverse else (volume, turnover)
+        return read_candle(stamp(opening), (o, h, l, c), units, market, step_ms, turnover=quote)
 
     return each(list_of(wire), read)
 
 
-def parse_book(wire: Wire, contract: Contract) -> tuple[OrderBook, int]:
-    """A book, and the levels that could not be read."""
-    sides = member(wire.doc, "result", "b"), member(wire.doc, "result", "a")
-    at = ms(wire.doc["result"].get("ts"))
-    return book_of("bybit", contract, sides, lambda row: (row[0], row[1]), wire, at)
+def find_sides(doc: Any, _: Traded) -> Sides:
+    """`ts` is when the venue wrote the book."""
+    told = member(doc, "result")
+    return Sides(member(told, "b"), member(told, "a"), ms(told.get("ts")))
 
 
 def listed_mains(books: Books, coins: Iterable[str]) -> tuple[dict[str, Contract], int]:
@@ -92,5 +94,5 @@ def listed_mains(books: Books, coins: Iterable[str]) -> tuple[dict[str, Contract
     return found, sum(bad for _, bad in parsed)
 
 
-CANDLES = CandleSource(kline, parse_candles, MOST)
-BOOKS = BookSource(orderbook, parse_book)
+CANDLES = CandleSource(kline, parse_candles, Paging(MOST))
+BOOKS = BookSource(orderbook, find_sides)

@@ -19,9 +19,10 @@ from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, NOTHING, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
-from mmflow_mcp.venues.candle_rows import Traded, ask_books, ask_candles, spot_of
+from mmflow_mcp.venues.candle_series import ask_candles
 from mmflow_mcp.venues.coinbase_candles import ADVANCED_HOST, BOOKS, CANDLES
 from mmflow_mcp.venues.fields import amount, each, positive
+from mmflow_mcp.venues.order_books import ask_books
 from mmflow_mcp.venues.pairs import (
     DEFAULT_COINS,
     USD_FIRST,
@@ -33,6 +34,7 @@ from mmflow_mcp.venues.pairs import (
     read_each,
     spot_row,
 )
+from mmflow_mcp.venues.traded import Traded, spot_of
 
 HOST = "api.exchange.coinbase.com"
 API = f"https://{HOST}/products"

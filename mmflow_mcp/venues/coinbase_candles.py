@@ -16,17 +16,12 @@ from typing import Any
 
 from mmflow_mcp.rows.candles import Candle
 from mmflow_mcp.upstream.wire import Call, Wire, get
-from mmflow_mcp.venues.candle_rows import (
-    MINUTE_MS,
-    STEPS,
-    BookSource,
-    CandleSource,
-    Page,
-    Sides,
-    Traded,
-    read_candle,
-)
+from mmflow_mcp.venues.candle_rows import read_candle
+from mmflow_mcp.venues.candle_series import CandleSource
+from mmflow_mcp.venues.candle_spans import STEPS, Page, Paging
 from mmflow_mcp.venues.fields import each
+from mmflow_mcp.venues.order_books import BookSource, Sides
+from mmflow_mcp.venues.traded import Traded
 
 ADVANCED_HOST = "api.coinbase.com"
 PRODUCTS = "https://api.exchange.coinbase.com/products"
@@ -34,7 +29,7 @@ BOOK = f"https://{ADVANCED_HOST}/api/v3/brokerage/market/product_book"
 
 PAGE = 300
 LEVELS = 500
-_LACKING = frozenset({30 * MINUTE_MS, STEPS["4h"]})
+_LACKING = {"30m", "4h"}
 
 
 def candles(market: Traded, page: Page) -> Call:
@@ -79,7 +74,7 @@ def _moment(text: str | None) -> int | None:
     return round(datetime.fromisoformat(text).timestamp() * 1000) if text else None
 
 
-CANDLES = CandleSource(
-    candles, parse_candles, frozenset(STEPS.values()) - _LACKING, page=PAGE, pages=6
-)
+_STEPS = [step for name, step in STEPS.items() if name not in _LACKING]
+# A month of half hours is ten of quarters.
+CANDLES = CandleSource(candles, parse_candles, Paging(PAGE, pages=10, steps=_STEPS))
 BOOKS = BookSource(book, find_sides)

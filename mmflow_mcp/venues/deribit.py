@@ -21,7 +21,7 @@ from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, NOTHING, WEEK, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
-from mmflow_mcp.venues.candle_pages import ask_candles
+from mmflow_mcp.venues.candle_series import ask_candles
 from mmflow_mcp.venues.deribit_candles import BOOKS, CANDLES, main_of, takes_list
 from mmflow_mcp.venues.deribit_chain import INDEX, count_lonely, parse_chain
 from mmflow_mcp.venues.deribit_names import INVERSE, LINEAR, read_kind

@@ -10,24 +10,20 @@ and coins on linear ones.
 from typing import Any
 
 from mmflow_mcp.errors import VenueChanged
-from mmflow_mcp.rows.candles import Candle, OrderBook
+from mmflow_mcp.rows.candles import Candle
 from mmflow_mcp.upstream.wire import Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
-from mmflow_mcp.venues.candle_pages import (
-    STEPS_MS,
-    CandleSource,
-    Span,
-    candle_of,
-    page_call,
-    wanted_of,
-)
-from mmflow_mcp.venues.contracts import INVERSE_FIRST, Contract, main_contracts
+from mmflow_mcp.venues.candle_rows import read_candle
+from mmflow_mcp.venues.candle_series import CandleSource
+from mmflow_mcp.venues.candle_spans import STEPS, Page, Paging
+from mmflow_mcp.venues.contracts import INVERSE_FIRST, main_contracts
 from mmflow_mcp.venues.deribit_names import INVERSE, LINEAR, read_perpetual
 from mmflow_mcp.venues.deribit_perps import listed_perpetuals
 from mmflow_mcp.venues.fields import each, member, ms
 from mmflow_mcp.venues.namesakes import is_surely_coin
-from mmflow_mcp.venues.order_books import FRESH, BookSource, book_of
+from mmflow_mcp.venues.order_books import BookSource, Sides
 from mmflow_mcp.venues.shares import stamp
+from mmflow_mcp.venues.traded import Traded, coins_of, perps_of
 
 API = "https://www.deribit.com/api/v2/public"
 # About 5,000 are said to be allowed.
@@ -37,21 +33,20 @@ _SPELLED = {"1m": "1", "5m": "5", "15m": "15", "30m": "30", "1h": "60", "1d": "1
 _COLUMNS = ("ticks", "open", "high", "low", "close", "volume", "cost")
 
 
-def chart(contract: Contract, span: Span) -> Call:
+def chart(market: Traded, page: Page) -> Call:
     """A page of candles. One that opens just at the start was seen to be left out by the venue."""
-    params: dict[str, str | int] = {"instrument_name": contract.symbol}
-    params |= {"start_timestamp": span.first_ms - 1, "end_timestamp": span.last_ms}
-    params["resolution"] = _SPELLED[span.interval]
-    return page_call(f"{API}/get_tradingview_chart_data", params, span)
+    params: dict[str, str | int] = {"instrument_name": market.symbol}
+    params |= {"start_timestamp": page.first_ms - 1, "end_timestamp": page.last_ms}
+    params["resolution"] = _SPELLED[page.interval]
+    return get(f"{API}/get_tradingview_chart_data", params)
 
 
-def order_book(contract: Contract) -> Call:
+def order_book(market: Traded) -> Call:
     """The best levels of both sides."""
-    params: dict[str, str | int] = {"instrument_name": contract.symbol, "depth": DEPTH}
-    return get(f"{API}/get_order_book", params, fresh=FRESH, optional=True)
+    return get(f"{API}/get_order_book", {"instrument_name": market.symbol, "depth": DEPTH})
 
 
-def parse_candles(wire: Wire, contract: Contract, interval: str) -> tuple[list[Candle], int]:
+def parse_candles(wire: Wire, market: Traded, step_ms: int) -> tuple[list[Candle], int]:
     """Candles out of the columns of a chart, and those that could not be read.
 
     Raises `VenueChanged` where the columns are not of one length.
@@ -68,28 +63,24 @@ def parse_candles(wire: Wire, contract: Contract, interval: str) -> tuple[list[C
 
     def read(row: tuple[Any, ...]) -> Candle:
         opening, o, h, l, c, coins, usd = row  # noqa: E741 - the fields' usual names
-        return candle_of(
-            stamp(opening), (o, h, l, c), coins, contract, STEPS_MS[interval], turnover=usd
-        )
+        return read_candle(stamp(opening), (o, h, l, c), coins, market, step_ms, turnover=usd)
 
     return each(list(zip(*columns, strict=True)), read)
 
 
-def parse_book(wire: Wire, contract: Contract) -> tuple[OrderBook, int]:
-    """A book, and the levels that could not be read: [price, amount]."""
-    result = member(wire.doc, "result")
-    sides = member(result, "bids"), member(result, "asks")
-    at = ms(result.get("timestamp"))
-    return book_of("deribit", contract, sides, lambda row: (row[0], row[1]), wire, at)
+def find_sides(doc: Any, _: Traded) -> Sides:
+    """Levels [price, amount]."""
+    result = member(doc, "result")
+    return Sides(member(result, "bids"), member(result, "asks"), ms(result.get("timestamp")))
 
 
 def takes_list(ask: Ask) -> bool:
     """Whether a coin is asked whose perpetual only a list can tell of."""
-    return any(coin not in INVERSE for coin in wanted_of(ask))
+    return any(coin not in INVERSE for coin in coins_of(ask))
 
 
-def main_of(ask: Ask, listed: Wire) -> dict[str, Contract]:
-    """The main perpetual by coin: the inverse one of BTC and ETH, the linear ones in `listed`.
+def main_of(ask: Ask, listed: Wire) -> list[Traded]:
+    """The perpetuals of the coins asked for: BTC's and ETH's inverse, the linear ones in `listed`.
 
     Without that list, of sure coins what their perpetual would be called.
     """
@@ -100,7 +91,7 @@ def main_of(ask: Ask, listed: Wire) -> dict[str, Contract]:
         ask.unread(bad)
         contracts += more
     found = main_contracts(contracts, INVERSE_FIRST)
-    for coin in wanted_of(ask):
+    for coin in coins_of(ask):
         if coin in found or listed:
             continue
         guess = read_perpetual(f"{coin}_{LINEAR}-PERPETUAL") if is_surely_coin(coin) else None
@@ -108,8 +99,9 @@ def main_of(ask: Ask, listed: Wire) -> dict[str, Contract]:
             found[coin] = guess
         else:
             ask.short(f"missing: nothing of {coin} without the list of perpetuals", coin=coin)
-    return found
+    return perps_of(ask, found)
 
 
-CANDLES = CandleSource(chart, parse_candles, MOST, finer={"4h": "1h"})
-BOOKS = BookSource(order_book, parse_book)
+_PAGING = Paging(MOST, pages=8, steps=[STEPS[name] for name in _SPELLED])
+CANDLES = CandleSource(chart, parse_candles, _PAGING, gapless=True)
+BOOKS = BookSource(order_book, find_sides)

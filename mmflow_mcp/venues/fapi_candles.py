@@ -13,26 +13,17 @@ from typing import Any
 from mmflow_mcp.rows.candles import Candle, CandleSeries, OrderBook
 from mmflow_mcp.upstream.wire import Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
-from mmflow_mcp.venues.candle_rows import (
-    STEPS,
-    BookSource,
-    CandleSource,
-    Page,
-    Sides,
-    Traded,
-    ask_books,
-    ask_candles,
-    coins_of,
-    perp_of,
-    read_candle,
-)
+from mmflow_mcp.venues.candle_rows import read_candle
+from mmflow_mcp.venues.candle_series import CandleSource, ask_candles
+from mmflow_mcp.venues.candle_spans import Page, Paging
 from mmflow_mcp.venues.fapi import Line
 from mmflow_mcp.venues.fapi_perps import ask_main_contracts
 from mmflow_mcp.venues.fields import each, ms
+from mmflow_mcp.venues.order_books import BookSource, Sides, ask_books
+from mmflow_mcp.venues.traded import Traded, coins_of, perp_of
 
 PAGE = 1500
 LEVELS = 1000
-_NAMES = {step: name for name, step in STEPS.items()}
 # What a page of fewer candles than this weighs; a whole one weighs 10.
 _WEIGHTS = ((100, 1), (500, 2), (1001, 5))
 
@@ -41,7 +32,7 @@ def klines(line: Line, market: Traded, page: Page) -> Call:
     """The candles of a page."""
     params: dict[str, str | int] = {
         "symbol": market.symbol,
-        "interval": _NAMES[page.step_ms],
+        "interval": page.interval,
         "startTime": page.first_ms,
         "endTime": page.until_ms - 1,
         "limit": page.size,
@@ -77,7 +68,7 @@ def find_sides(doc: Any, _: Traded) -> Sides:
 
 async def ask_line_candles(ask: Ask, line: Line) -> list[CandleSeries]:
     """Candles of each coin's main perpetual on a line."""
-    source = CandleSource(partial(klines, line), parse_klines, frozenset(_NAMES), page=PAGE)
+    source = CandleSource(partial(klines, line), parse_klines, Paging(PAGE))
     return await ask_candles(ask, await _ask_markets(ask, line, "candles"), source)
 
 

@@ -28,9 +28,9 @@ from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, NOTHING, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
-from mmflow_mcp.venues.candle_pages import ask_candles, wanted_of
+from mmflow_mcp.venues.candle_series import ask_candles
 from mmflow_mcp.venues.coins import KNOWN_COINS
-from mmflow_mcp.venues.contracts import Contract, main_contracts
+from mmflow_mcp.venues.contracts import main_contracts
 from mmflow_mcp.venues.gateio_candles import BOOKS, CANDLES
 from mmflow_mcp.venues.gateio_contracts import (
     ALWAYS,
@@ -55,6 +55,7 @@ from mmflow_mcp.venues.moments import are_apart, note_apart
 from mmflow_mcp.venues.order_books import ask_books
 from mmflow_mcp.venues.pairs import ask_spot
 from mmflow_mcp.venues.singles import REFUSALS, ask_singly, ask_some
+from mmflow_mcp.venues.traded import Traded, coins_of, perps_of
 
 HOST = "api.gateio.ws"
 API = f"https://{HOST}/api/v4"
@@ -182,11 +183,11 @@ class Gateio(Venue):
 
     async def candles(self, ask: Ask) -> list[CandleSeries]:
         """Candles of each coin's main perpetual."""
-        return await ask_candles(ask, await _main_contracts(ask), CANDLES)
+        return await ask_candles(ask, await _ask_traded(ask), CANDLES)
 
     async def order_book(self, ask: Ask) -> list[OrderBook]:
         """Books of the same contracts."""
-        return await ask_books(ask, await _main_contracts(ask), BOOKS)
+        return await ask_books(ask, await _ask_traded(ask), BOOKS)
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every live perpetual, dated future and spot pair."""
@@ -349,18 +350,18 @@ async def _known_books(ask: Ask, *settles: str) -> Books:
     return books + alone
 
 
-async def _main_contracts(ask: Ask) -> dict[str, Contract]:
+async def _ask_traded(ask: Ask) -> list[Traded]:
     """The main perpetual of each coin; only what has none in USDT is spoken for by another."""
     books = await _known_books(ask, MAIN)
     found = main_contracts(entry[0] for entry in live_contracts(books)[0])
-    if any(coin not in found for coin in wanted_of(ask)):
+    if any(coin not in found for coin in coins_of(ask)):
         books += await _known_books(ask, *OTHERS)
         found = main_contracts(entry[0] for entry in live_contracts(books)[0])
     ask.unread(live_contracts(books)[1])
-    for coin in wanted_of(ask):
+    for coin in coins_of(ask):
         if coin not in found and all(settle != MAIN for settle, _ in books):
             ask.short(f"missing: nothing of {coin} without the list of contracts", coin=coin)
-    return found
+    return perps_of(ask, found)
 
 
 async def _follow(ask: Ask, settles: Iterable[str], first: Iterable[Wire]) -> Books:

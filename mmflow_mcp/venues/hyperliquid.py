@@ -20,7 +20,7 @@ from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import HOUR, Wire, ask_json
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
-from mmflow_mcp.venues.candle_rows import Traded, ask_books, ask_candles, coins_of, perp_of
+from mmflow_mcp.venues.candle_series import ask_candles
 from mmflow_mcp.venues.coins import from_hyperliquid
 from mmflow_mcp.venues.contracts import (
     Contract,
@@ -33,6 +33,8 @@ from mmflow_mcp.venues.contracts import (
 from mmflow_mcp.venues.fields import amount, each, positive, rate
 from mmflow_mcp.venues.hyperliquid_candles import BOOKS, CANDLES, INFO
 from mmflow_mcp.venues.hyperliquid_past import ask_funding_history
+from mmflow_mcp.venues.order_books import ask_books
+from mmflow_mcp.venues.traded import Traded, perps_of
 
 HOST = "api.hyperliquid.xyz"
 CONTEXTS = ask_json(
@@ -110,9 +112,7 @@ def _note_gaps(ask: Ask, wire: Wire, rows: Mapping[str, object], bad: int, what:
 
 async def _ask_traded(ask: Ask) -> list[Traded]:
     """The perpetuals of the coins asked for."""
-    mains = (await ask.get(CONTRACTS)).parsed(parse_mains)
-    ask.universe = mains
-    return [perp_of(mains[coin]) for coin in coins_of(ask) if coin in mains]
+    return perps_of(ask, (await ask.get(CONTRACTS)).parsed(parse_mains))
 
 
 def parse_mains(wire: Wire) -> dict[str, Contract]:

@@ -11,27 +11,22 @@ from typing import Any
 
 from mmflow_mcp.rows.candles import Candle
 from mmflow_mcp.upstream.wire import Call, Wire, ask_json
-from mmflow_mcp.venues.candle_rows import (
-    STEPS,
-    BookSource,
-    CandleSource,
-    Page,
-    Sides,
-    Traded,
-    read_candle,
-)
+from mmflow_mcp.venues.candle_rows import read_candle
+from mmflow_mcp.venues.candle_series import CandleSource
+from mmflow_mcp.venues.candle_spans import STEPS, Page, Paging
 from mmflow_mcp.venues.fields import each, member, ms
+from mmflow_mcp.venues.order_books import BookSource, Sides
+from mmflow_mcp.venues.traded import Traded
 
 INFO = "https://api.hyperliquid.xyz/info"
 KEPT = 5000
-_NAMES = {step: name for name, step in STEPS.items()}
 
 
 def candles(market: Traded, page: Page) -> Call:
     """The candles of a page; 20, and 1 for every 60 of them."""
     window = {
         "coin": market.symbol,
-        "interval": _NAMES[page.step_ms],
+        "interval": page.interval,
         "startTime": page.first_ms,
         "endTime": page.until_ms - 1,
     }
@@ -43,7 +38,7 @@ def parse_candles(wire: Wire, market: Traded, step_ms: int) -> tuple[list[Candle
     """`t` opens, `T` closes; `s` and `i` repeat the market and the interval."""
 
     def read(row: dict[str, Any]) -> Candle:
-        if (row["s"], row["i"]) != (market.symbol, _NAMES[step_ms]):
+        if (row["s"], STEPS.get(row["i"])) != (market.symbol, step_ms):
             msg = "another market's candle, or of another length"
             raise ValueError(msg)
         prices = row["o"], row["h"], row["l"], row["c"]
@@ -66,5 +61,5 @@ def find_sides(doc: Any, market: Traded) -> Sides:
     return Sides(bids, asks, ms(doc.get("time")), "px", "sz")
 
 
-CANDLES = CandleSource(candles, parse_candles, frozenset(_NAMES), page=KEPT, pages=1, reach=KEPT)
+CANDLES = CandleSource(candles, parse_candles, Paging(KEPT, pages=1, reach=KEPT))
 BOOKS = BookSource(book, find_sides)

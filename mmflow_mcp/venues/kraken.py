@@ -29,7 +29,7 @@ from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, HOUR, NOTHING, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
-from mmflow_mcp.venues.candle_rows import ask_books, ask_candles, spot_of
+from mmflow_mcp.venues.candle_series import ask_candles
 from mmflow_mcp.venues.fields import each, member, number
 from mmflow_mcp.venues.kraken_candles import BOOKS, CANDLES
 from mmflow_mcp.venues.kraken_futures import (
@@ -41,6 +41,7 @@ from mmflow_mcp.venues.kraken_futures import (
     ask_perpetuals,
     futures_refusal,
 )
+from mmflow_mcp.venues.order_books import ask_books
 from mmflow_mcp.venues.pairs import (
     USD_FIRST,
     Pair,
@@ -51,6 +52,7 @@ from mmflow_mcp.venues.pairs import (
     read_each,
     spot_row,
 )
+from mmflow_mcp.venues.traded import spot_of
 
 HOST = "api.kraken.com"
 API = f"https://{HOST}/0/public"

@@ -13,17 +13,12 @@ from typing import Any
 from mmflow_mcp.errors import VenueChanged
 from mmflow_mcp.rows.candles import Candle
 from mmflow_mcp.upstream.wire import Call, Wire, get
-from mmflow_mcp.venues.candle_rows import (
-    MINUTE_MS,
-    STEPS,
-    BookSource,
-    CandleSource,
-    Page,
-    Sides,
-    Traded,
-    read_candle,
-)
+from mmflow_mcp.venues.candle_rows import read_candle
+from mmflow_mcp.venues.candle_series import CandleSource
+from mmflow_mcp.venues.candle_spans import MINUTE_MS, Page, Paging
 from mmflow_mcp.venues.fields import each, member
+from mmflow_mcp.venues.order_books import BookSource, Sides
+from mmflow_mcp.venues.traded import Traded
 
 PUBLIC = "https://api.kraken.com/0/public"
 KEPT = 720
@@ -72,7 +67,5 @@ def _only(result: Any, market: Traded) -> Any:
     raise VenueChanged(f"changed: {market.symbol} is missing from the answer")
 
 
-CANDLES = CandleSource(
-    candles, parse_candles, frozenset(STEPS.values()), page=KEPT, pages=1, reach=KEPT
-)
+CANDLES = CandleSource(candles, parse_candles, Paging(KEPT, pages=1, reach=KEPT))
 BOOKS = BookSource(book, find_sides)

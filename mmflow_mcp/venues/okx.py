@@ -26,7 +26,7 @@ from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
-from mmflow_mcp.venues.candle_pages import ask_candles
+from mmflow_mcp.venues.candle_series import ask_candles
 from mmflow_mcp.venues.moments import are_apart, note_apart
 from mmflow_mcp.venues.okx_candles import BOOKS, candle_source, main_swaps
 from mmflow_mcp.venues.okx_past import ask_funding_history, ask_open_interest_history

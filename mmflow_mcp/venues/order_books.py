@@ -1,100 +1,108 @@
-"""What venues' order books have in common: sizes become coins, and a crossed book is refused."""
+"""Order books as every venue's adapter makes them: best first, in coins and per coin, not crossed.
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+A venue says how it is asked and where its sides are (`BookSource`).
+"""
 
-from mmflow_mcp.errors import VenueChanged, VenueError
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from mmflow_mcp.errors import VenueChanged
 from mmflow_mcp.rows.candles import OrderBook
 from mmflow_mcp.upstream.wire import Call, Wire
 from mmflow_mcp.venues.ask import Ask
-from mmflow_mcp.venues.candle_pages import wanted_of
-from mmflow_mcp.venues.contracts import Contract
 from mmflow_mcp.venues.fields import amount, each, positive
+from mmflow_mcp.venues.singles import ask_some
+from mmflow_mcp.venues.traded import Traded
 
 # Seconds: a book is old sooner than anything else.
 FRESH = 2.0
+
 Level = tuple[float, float]
-Pair = Callable[[Any], tuple[object, object]]
+
+
+class Sides(NamedTuple):
+    """The two sides of a book as the wire holds them; `at_ms` is the venue's time of it.
+
+    A level's price and size are at the keys `price` and `size` of its list or object.
+    """
+
+    bids: Any
+    asks: Any
+    at_ms: int | None = None
+    price: int | str = 0
+    size: int | str = 1
 
 
 @dataclass(frozen=True, slots=True)
 class BookSource:
-    """How a venue tells books: `call` asks for a contract's, `read` gives it and the bad rows."""
+    """How a venue tells an order book: the request, and where the sides are in its answer."""
 
-    call: Callable[[Contract], Call]
-    read: Callable[[Wire, Contract], tuple[OrderBook, int]]
+    call: Callable[[Traded], Call]
+    sides: Callable[[Any, Traded], Sides]
 
 
-def level_of(price: object, count: object, contract: Contract) -> Level | None:
-    """(price per coin, coins) of a level; None where nothing waits.
+async def ask_books(ask: Ask, traded: Iterable[Traded], source: BookSource) -> list[OrderBook]:
+    """A book for each market; one that is crossed, empty or unreadable is said and left out.
 
-    `count`: contracts of a linear or an inverse contract, as `Contract.size` tells their size.
+    Raises the first one's error where no book could be had.
     """
-    units = amount(count) * positive(contract.size)
-    per_coin = positive(price) / contract.multiplier
+    markets = list(traded)
+    calls = [replace(source.call(market), fresh=FRESH, optional=True) for market in markets]
+    rows = []
+    for market, wire in zip(markets, await ask_some(ask, calls), strict=True):
+        if not wire:
+            # Why is said already: the call is optional.
+            ask.unreadable.add(market.coin)
+            continue
+        try:
+            book, bad = wire.parsed(parse_book, ask.venue, market, source.sides)
+        except VenueChanged as error:
+            ask.short(f"{error.reason} ({market.symbol})", coin=market.coin)
+            continue
+        ask.unread(bad)
+        rows.append(book)
+    return rows
+
+
+def parse_book(
+    wire: Wire, venue: str, market: Traded, find: Callable[[Any, Traded], Sides]
+) -> tuple[OrderBook, int]:
+    """A book and the levels that could not be read. Raises `VenueChanged` for what is no book."""
+    try:
+        sides = find(wire.doc, market)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise VenueChanged("changed: there is no order book in the answer") from error
+    if not market.size:
+        raise VenueChanged("missing: the size of a contract is not known")
+
+    def read(level: Any) -> Level | None:
+        return level_of(level[sides.price], level[sides.size], market)
+
+    bids, no_bids = each(sides.bids, read)
+    asks, no_asks = each(sides.asks, read)
+    if not bids or not asks:
+        raise VenueChanged("missing: the book lacks a side")
+    book = OrderBook(
+        coin=market.coin,
+        venue=venue,
+        symbol=market.symbol,
+        market=market.market,
+        quote=market.quote,
+        bids=tuple(sorted(dict(bids).items(), reverse=True)),
+        asks=tuple(sorted(dict(asks).items())),
+        fetched_at=wire.fetched_at,
+        venue_time=sides.at_ms,
+    )
+    if book.bids[0][0] >= book.asks[0][0]:
+        raise VenueChanged("changed: the book is crossed")
+    return book, no_bids + no_asks
+
+
+def level_of(price: Any, size: Any, market: Traded) -> Level | None:
+    """(price per coin, coins) of a level; None where nothing waits: a level of 0 has gone."""
+    per_coin = positive(price) / market.multiplier
+    units = amount(size) * market.size
     if not units:
         return None
-    coins = units / per_coin if contract.margin == "inverse" else units * contract.multiplier
-    return per_coin, coins
-
-
-def book_of(
-    venue: str,
-    contract: Contract,
-    sides: tuple[object, object],
-    pair: Pair,
-    wire: Wire,
-    venue_time: int | None,
-) -> tuple[OrderBook, int]:
-    """A book of bids and asks, each level once, and the levels that could not be read.
-
-    `pair` gives price and count of a level. Raises `VenueChanged` for a crossed or an empty book.
-    """
-
-    def read(row: Any) -> Level | None:
-        return level_of(*pair(row), contract)
-
-    if not contract.size:
-        raise VenueChanged("missing: the size of a contract is not known")
-    (bids, bad), (asks, worse) = (each(side, read) for side in sides)  # type: ignore[arg-type]
-    best_first = sorted(dict(bids).items(), reverse=True), sorted(dict(asks).items())
-    if not any(best_first):
-        raise VenueChanged("missing: the book is empty")
-    if all(best_first) and best_first[0][0][0] >= best_first[1][0][0]:
-        raise VenueChanged("changed: the book is crossed")
-    made = OrderBook(
-        coin=contract.coin,
-        venue=venue,
-        symbol=contract.symbol,
-        market="perp",
-        quote=contract.quote,
-        bids=tuple(best_first[0]),
-        asks=tuple(best_first[1]),
-        fetched_at=wire.fetched_at,
-        venue_time=venue_time,
-    )
-    return made, bad + worse
-
-
-async def ask_books(
-    ask: Ask, contracts: Mapping[str, Contract], source: BookSource
-) -> list[OrderBook]:
-    """A book for each coin asked that has a contract; `contracts` are the main ones by coin."""
-    ask.universe = contracts
-    chosen = [contracts[coin] for coin in wanted_of(ask) if coin in contracts]
-    books = []
-    wires = await ask.all(*(source.call(contract) for contract in chosen))
-    for contract, wire in zip(chosen, wires, strict=True):
-        try:
-            found = wire.parsed(source.read, contract) if wire else None
-        except VenueError as error:
-            ask.short(f"{error.reason} ({contract.symbol})", coin=contract.coin)
-            continue
-        if found is None:
-            # Why is said already: the call is optional.
-            ask.unreadable.add(contract.coin)
-            continue
-        ask.unread(found[1])
-        books.append(found[0])
-    return books
+    return per_coin, units / per_coin if market.inverse else units * market.multiplier

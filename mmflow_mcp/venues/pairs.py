@@ -168,6 +168,8 @@ def _change(told: Any, price: float, before: float | None) -> float | None:
 def choose(ask: Ask, pairs: Mapping[str, Pair]) -> list[Pair]:
     """The markets of the coins asked for; `ask` learns what the venue lists."""
     ask.universe = pairs
+    if ask.coins is None:
+        ask.narrowed = ", ".join(DEFAULT_COINS)
     return [pairs[coin] for coin in ask.coins or DEFAULT_COINS if coin in pairs]
 
 

@@ -9,21 +9,12 @@ from mmflow_mcp.errors import VenueChanged, VenueHttp
 from mmflow_mcp.rows.candles import Candle
 from mmflow_mcp.upstream.wire import Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
-from mmflow_mcp.venues.candle_rows import (
-    STEPS,
-    CandleSource,
-    Page,
-    Sides,
-    Traded,
-    ask_candles,
-    coins_of,
-    combine,
-    keep_past,
-    pages_of,
-    parse_book,
-    read_candle,
-    read_span,
-)
+from mmflow_mcp.venues.candle_rows import combine, combine_whole, read_candle
+from mmflow_mcp.venues.candle_series import CandleSource, ask_candles
+from mmflow_mcp.venues.candle_spans import STEPS, Page, Paging, keep_past, pages_of, read_span
+from mmflow_mcp.venues.contracts import Contract
+from mmflow_mcp.venues.order_books import Sides, level_of, parse_book
+from mmflow_mcp.venues.traded import Traded, coins_of, perp_of
 
 pytestmark = pytest.mark.anyio
 
@@ -41,8 +32,8 @@ def asked(interval: str, since: int, until: int) -> Ask:
     return ask
 
 
-def source(*steps: int, pages: int = 5, reach: int | None = None) -> CandleSource:
-    """A venue that has these lengths."""
+def source(*steps: int, capped: int | None = None, **paging: Any) -> CandleSource:
+    """A venue that has these lengths, in pages of a hundred."""
 
     def call(market: Traded, page: Page) -> Call:
         return get(f"https://venue.test/{market.symbol}/{page.first_ms}")
@@ -52,7 +43,7 @@ def source(*steps: int, pages: int = 5, reach: int | None = None) -> CandleSourc
             raise VenueChanged("changed: a list was expected")
         return [read_candle(at, (1, 1, 1, 1), 1, market, step_ms) for at in wire.doc], 0
 
-    return CandleSource(call, parse, frozenset(steps), page=100, pages=pages, reach=reach)
+    return CandleSource(call, parse, Paging(100, steps=steps, **paging), capped=capped)
 
 
 class TestSpans:
@@ -93,6 +84,7 @@ class TestSpans:
         span = read_span(asked("1d", AT - 3 * DAY, AT))
         midnight = AT - AT % DAY
         assert (midnight - 2 * DAY, midnight + DAY) == (span.first_ms, span.until_ms)
+        assert {0} == {DAY % step for step in STEPS.values()}
 
 
 class TestPages:
@@ -101,7 +93,7 @@ class TestPages:
     def test_pages_are_newest_first_and_meet(self) -> None:
         """250 hours in pages of 100: 100, 100 and 50, without a gap."""
         span = read_span(asked("1h", SIX_PM - 249 * HOUR, AT))
-        pages, first = pages_of(span, source(HOUR))
+        pages, first = pages_of(span, source(HOUR).paging)
         assert [100, 100, 50] == [page.size for page in pages]
         assert [p.first_ms for p in pages[:-1]] == [p.until_ms for p in pages[1:]]
         assert (span.until_ms, span.first_ms) == (pages[0].until_ms, pages[-1].first_ms)
@@ -110,20 +102,28 @@ class TestPages:
     def test_the_oldest_is_cut_off_after_so_many_pages(self) -> None:
         """Two pages of 100 of 1,000 hours: the newest 200."""
         span = read_span(asked("1h", SIX_PM - 999 * HOUR, AT))
-        pages, first = pages_of(span, source(HOUR, pages=2))
+        pages, first = pages_of(span, source(HOUR, pages=2).paging)
         assert [100, 100] == [page.size for page in pages]
         assert SIX_PM - 199 * HOUR == first == pages[-1].first_ms
 
     def test_what_a_venue_does_not_keep_has_an_edge(self) -> None:
         """Of 50 kept hours the running one is the last; older ones are asked for all the same."""
-        kept = source(HOUR, reach=50)
-        pages, edge = pages_of(read_span(asked("1h", SIX_PM - 99 * HOUR, AT)), kept)
+        span = read_span(asked("1h", SIX_PM - 99 * HOUR, AT))
+        pages, edge = pages_of(span, source(HOUR, reach=50).paging)
         assert ([100], SIX_PM - 49 * HOUR) == ([page.size for page in pages], edge)
+        # Where a venue would refuse the whole page, what it keeps is a page by itself.
+        strict, same = pages_of(span, source(HOUR, reach=50, strict=True).paging)
+        assert ([50, 50], edge, edge) == ([p.size for p in strict], strict[0].first_ms, same)
+
+    def test_a_question_that_ends_before_it_begins_is_empty(self) -> None:
+        """No page, and no negative count."""
+        span = read_span(asked("1h", SIX_PM, SIX_PM - 2 * HOUR))
+        assert [] == pages_of(span, source(HOUR).paging)[0]
 
     def test_a_lacking_interval_is_asked_as_the_next_smaller_one(self) -> None:
         """4 h of 1 h, not of 15 m; pages begin on the grid of 4 h."""
         span = read_span(asked("4h", AT - 30 * DAY, AT))
-        pages, _ = pages_of(span, source(15 * MINUTE, HOUR, DAY))
+        pages, _ = pages_of(span, source(15 * MINUTE, HOUR, DAY).paging)
         assert {HOUR} == {page.step_ms for page in pages}
         assert {0} == {page.first_ms % (4 * HOUR) for page in pages}
 
@@ -138,7 +138,7 @@ class TestSeries:
         """Opening times, the time of reading, shortfalls and unreadable coins, by page."""
         one = source(HOUR)
         ask = asked("1h", self.FIRST, AT)
-        pages, _ = pages_of(read_span(ask), one)
+        pages, _ = pages_of(read_span(ask), one.paging)
         answers = {one.call(BTC, page): doc for page, doc in zip(pages, docs, strict=True)}
         ask = asking_for("binance", "BTC", answers)
         ask.options = {"interval": "1h", "since_ms": self.FIRST, "until_ms": AT}
@@ -156,7 +156,7 @@ class TestSeries:
         """A page of yesterday that was read yesterday is no older answer."""
         one = source(HOUR)
         ask = asked("1h", self.FIRST, AT)
-        pages, _ = pages_of(read_span(ask), one)
+        pages, _ = pages_of(read_span(ask), one.paging)
         docs: list[Any] = [[SIX_PM], ([], AT - DAY), ([], AT - DAY)]
         days = zip(pages, docs, strict=True)
         answered = asking_for("binance", "BTC", {one.call(BTC, page): doc for page, doc in days})
@@ -177,7 +177,7 @@ class TestSeries:
         """Of 50 hours kept, the 50th before now is there and the 51st is not."""
         kept = source(HOUR, reach=50)
         first = SIX_PM - since * HOUR
-        ((page,), _) = pages_of(read_span(asked("1h", first, AT)), kept)
+        ((page,), _) = pages_of(read_span(asked("1h", first, AT)), kept.paging)
         ask = asking_for("binance", "BTC", {kept.call(BTC, page): [SIX_PM - 49 * HOUR, SIX_PM]})
         ask.options = {"interval": "1h", "since_ms": first, "until_ms": AT}
         assert 1 == len(await ask_candles(ask, [BTC], kept))
@@ -188,11 +188,26 @@ class TestSeries:
         """Candles of long ago are answered, and nothing is said to be missing."""
         kept, first = source(HOUR, reach=50), SIX_PM - 99 * HOUR
         span = asked("1h", first, first + 10 * HOUR)
-        ((page,), _) = pages_of(read_span(span), kept)
+        ((page,), _) = pages_of(read_span(span), kept.paging)
         ask = asking_for("binance", "BTC", {kept.call(BTC, page): [first]})
         ask.options = span.options
         (row,) = await ask_candles(ask, [BTC], kept)
         assert ([first], []) == ([one.t for one in row.candles], ask.shortfalls)
+
+    @pytest.mark.parametrize(("capped", "edge"), [(3, 2), (4, 249)])
+    async def test_a_page_that_was_cut_off_ends_the_series(self, capped: int, edge: int) -> None:
+        """Three rows are all there are, or as many as the venue tells: older pages leave a hole."""
+        one = source(HOUR, capped=capped)
+        ask = asked("1h", self.FIRST, AT)
+        pages, _ = pages_of(read_span(ask), one.paging)
+        docs = [[SIX_PM - n * HOUR for n in range(3)], [], [self.FIRST]]
+        answers = {one.call(BTC, page): doc for page, doc in zip(pages, docs, strict=True)}
+        answered = asking_for("binance", "BTC", answers)
+        answered.options = ask.options
+        (row,) = await ask_candles(answered, [BTC], one)
+        first = SIX_PM - edge * HOUR
+        reasons = [f"missing: candles of BTCUSDT from before {first}"] if capped == 3 else []
+        assert (first, reasons) == (row.candles[0].t, answered.shortfalls)
 
     async def test_without_the_newest_page_there_is_no_series(self) -> None:
         """What is older would look like the present."""
@@ -248,7 +263,34 @@ class TestLongerCandles:
 
     def test_nothing_makes_nothing(self) -> None:
         """No candles, no candle."""
-        assert [] == combine([], HOUR)
+        assert [] == combine([], HOUR) == combine_whole([], HOUR, DAY, AT)
+
+
+class TestWholeCandles:
+    """Candles of four hours where every hour has one, traded or not."""
+
+    def made(self, hours: Any, now_hour: float) -> list[Candle]:
+        """Candles of these hours of a day, as candles of four."""
+        hourly = [bar(n * HOUR, n + 1, n + 9, n + 0.5, n + 2, 10.0) for n in hours]
+        return combine_whole(hourly, HOUR, 4 * HOUR, round(now_hour * HOUR))
+
+    def test_eight_hours_are_two(self) -> None:
+        """Open of the first, close of the last, the volumes added."""
+        first, second = bar(0, 1, 12, 0.5, 5, 40.0), bar(4 * HOUR, 5, 16, 4.5, 9, 40.0)
+        assert [first, second] == self.made(range(8), 8)
+
+    @pytest.mark.parametrize("lost", range(4))
+    def test_one_that_is_over_needs_all_of_its_parts(self, lost: int) -> None:
+        """Less would tell a wrong high, low and volume."""
+        (only,) = self.made([hour for hour in range(8) if hour != lost], 20)
+        assert 4 * HOUR == only.t
+
+    def test_the_running_one_has_what_there_is(self) -> None:
+        """From its opening on, without a gap; over, it needs the rest."""
+        assert 20.0 == self.made(range(6), 5.99)[-1].v
+        assert 1 == len(self.made(range(6), 8))
+        assert 1 == len(self.made([0, 1, 2, 3, 5], 5.99))
+        assert 1 == len(self.made([0, 1, 2, 3, 4, 6], 7))
 
 
 class TestCandle:
@@ -280,15 +322,14 @@ class TestCandle:
         with pytest.raises(ValueError, match=r"."):
             read_candle(at, prices, volume, BTC, HOUR)
 
-    @pytest.mark.parametrize(("turnover", "fits"), [("250", True), ("0", True), ("100000", False)])
-    def test_turnover_tells_the_unit_of_the_volume(self, turnover: str, *, fits: bool) -> None:
-        """100 coins at 2 to 3 are about 250 in the quote; 100,000 make them something else."""
-        if fits:
-            made = read_candle(HOUR, (2, 3, 2, 2.5), "100", BTC, HOUR, turnover=turnover)
-            assert 100 == made.v
-        else:
+    @pytest.mark.parametrize("turnover", [None, "", 0, "150", 310])
+    def test_turnover_tells_the_unit_of_the_volume(self, turnover: Any) -> None:
+        """100 units between 1 and 2: where it is told, from 50 to 400; the volume stands."""
+        made = read_candle(HOUR, (1, 2, 1, 2), 100, BTC, HOUR, turnover=turnover)
+        assert Candle(HOUR, 1.0, 2.0, 1.0, 2.0, 100.0) == made
+        for wrong in (49, 401):
             with pytest.raises(ValueError, match="contradict"):
-                read_candle(HOUR, (2, 3, 2, 2.5), "100", BTC, HOUR, turnover=turnover)
+                read_candle(HOUR, (1, 2, 1, 2), 100, BTC, HOUR, turnover=wrong)
 
 
 def book_of(bids: Any, asks: Any, market: Traded = BTC) -> Any:
@@ -316,6 +357,20 @@ class TestBook:
         """5 units at 0.01 are 5,000 coins at 0.00001."""
         made, _ = book_of([["0.01", "5"]], [["0.02", "1"]], PEPE)
         assert pytest.approx((0.00001, 5000)) == made.bids[0]
+
+    def test_sizes_become_coins(self) -> None:
+        """Linear: contracts x size x multiplier. Inverse: USD over the price of a coin."""
+        thousand = perp_of(Contract("1000PEPEUSDT", "PEPE", 1000, "USDT", "linear", 10.0))
+        inverse = perp_of(Contract("XUSD", "X", 1, "USD", "inverse", 100.0))
+        assert (0.002, 50_000.0) == level_of("2", "5", thousand)
+        assert (50.0, 40.0) == level_of(50, 20, inverse)
+        assert level_of("2", "0", thousand) is None
+
+    def test_contracts_of_unknown_size_are_no_coins(self) -> None:
+        """None is guessed."""
+        unknown = perp_of(Contract("XUSDT", "X", 1, "USDT", "linear", 0.0))
+        with pytest.raises(VenueChanged, match="size of a contract is not known"):
+            book_of([["1", "1"]], [["2", "1"]], unknown)
 
     def test_a_level_that_cannot_be_read_is_counted(self) -> None:
         """A size that is no number, a price of nothing."""
