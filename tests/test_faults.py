@@ -12,7 +12,7 @@ from mmflow_mcp.errors import AllVenuesFailed
 pytestmark = pytest.mark.anyio
 
 VENUES = MARKET.venues()
-DEADLINE = 0.6
+DEADLINE = 1.5
 # What answers wrongly answers at once: only silence needs a short question, and a busy machine
 # needs a long one for all that does not.
 PATIENT = 6.0
@@ -57,8 +57,16 @@ def rows_of(answer: Answer[object], but: str) -> list[object]:
     return [row for row in answer.data.rows if row.venue != but]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("tool", ["get_funding", "get_oi"])
-@pytest.mark.parametrize("fault", FATAL)
+@pytest.mark.parametrize(
+    "fault,tool",
+    [
+        (fault, tool)
+        for fault in FATAL
+        for tool in ("get_funding", "get_oi")
+        # Silence is waited for: each sort of it with one of the questions.
+        if fault not in SILENT or (fault == "timeout") == (tool == "get_oi")
+    ],
+)
 @pytest.mark.parametrize("venue", VENUES)
 async def test_a_venue_that_fails_leaves_the_others_intact(
     venue: str, fault: str, tool: str

@@ -241,7 +241,12 @@ async def test_resources_show_the_catalogue_and_the_health(era: dict[str, str]) 
         one = await read(client, "mmflow://venues/OKX_SWAP")
         closed = await read(client, "mmflow://venues/bitmex")
     assert {"mmflow://venues", "mmflow://status"} <= listed
-    assert ["mmflow://venues/{venue}"] == [t.uri_template for t in templates]
+    assert {
+        "mmflow://venues/{venue}",
+        "mmflow://history/oi/{coin}",
+        "mmflow://history/funding/{coin}",
+        "mmflow://history/flows/{coin}/{metric}",
+    } == {t.uri_template for t in templates}
     ids = [venue["id"] for venue in catalogue["venues"]]
     assert sorted(ids) == ids
     assert set(MARKET.venues()) <= set(ids)
@@ -401,7 +406,8 @@ async def test_only_what_is_cut_is_called_narrowed() -> None:
 
 def test_tools_can_be_narrowed_at_start() -> None:
     """--tools takes families and names; what is neither is refused with what fits."""
-    perps = ["get_funding", "get_liquidations", "get_oi", "get_positioning"]
+    perps = ["get_funding", "get_funding_history", "get_funding_regime", "get_liquidations"]
+    perps += ["get_oi", "get_oi_history", "get_positioning"]
     assert perps == [d["name"] for d in tool_definitions("columns", "perps")]
     assert ["get_gex"] == [d["name"] for d in tool_definitions("columns", "get_gex")]
     with pytest.raises(Exception, match=r"Fits: .*perps"):

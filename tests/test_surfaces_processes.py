@@ -21,6 +21,7 @@ from wires import RECORDINGS, SAMPLES
 from worlds import MARKET, NOW, skip_waiting
 
 from mmflow_mcp.endpoints.declare import endpoints
+from mmflow_mcp.surfaces.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = [sys.executable, "-m", "mmflow_mcp"]
@@ -201,20 +202,26 @@ async def test_an_open_stream_does_not_hold_up_the_end() -> None:
 
 
 @pytest.mark.parametrize("tool", sorted(endpoints()))
-def test_call_prints_a_table_and_an_envelope(tool: str) -> None:
-    """Every tool from the shell: a table for people, {data, meta} with --json."""
+def test_call_prints_a_table_and_an_envelope(tool: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every tool on the command line: a table for people, {data, meta} with --json."""
     skip_waiting(tool)
     words = [
         f"{name}={','.join(value) if isinstance(value, list) else value}"
         for name, value in endpoints()[tool].example.items()
     ]
-    table = run("call", tool, *words, *SIM)
-    assert 0 == table.returncode, table.stderr
-    assert "as of 20" in table.stdout
-    answer = run("call", tool, *words, "--json", *SIM)
-    envelope = json.loads(answer.stdout)
+    assert 0 == main(["call", tool, *words, *SIM])
+    assert "as of 20" in capsys.readouterr().out
+    assert 0 == main(["call", tool, *words, "--json", *SIM])
+    envelope = json.loads(capsys.readouterr().out)
     assert {"data", "meta"} == set(envelope)
     assert envelope["meta"]["source"].startswith(("sim:", "mmflow:"))
+
+
+def test_call_answers_in_the_shell() -> None:
+    """A process of its own: the table on stdout, nothing on stderr, status 0."""
+    table = run("call", "get_funding", "coins=BTC", "venues=all", *SIM)
+    assert (0, "") == (table.returncode, table.stderr)
+    assert "as of 20" in table.stdout
 
 
 def test_call_teaches_on_stderr_and_in_the_envelope() -> None:

@@ -144,7 +144,7 @@ async def _coin(
         for metric in asked:
             tasks.start_soon(read, metric)
     (lines, side), (held, other) = found[FUNDING], found[OI]
-    other.not_listed = {}
+    _forgive(other, held)
     side = merged(side, other)
     interest = {line.venue: line for line in held}
     rows, short = [], []
@@ -156,6 +156,14 @@ async def _coin(
         else:
             rows.append(_row(coin, line, rates, standing, interest.get(line.venue)))
     return rows, short, side
+
+
+def _forgive(side: Gathered, held: Sequence[Line]) -> None:
+    """Open interest that reaches back less than a week still has a standing: only none is less."""
+    known = {line.venue for line in held}
+    side.not_listed = {}
+    side.notes = [note for note in side.notes if note["source"] not in known]
+    side.partial = bool(side.notes)
 
 
 def _row(
