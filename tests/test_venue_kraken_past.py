@@ -80,7 +80,7 @@ async def test_where_the_rates_begin_is_told() -> None:
     """A question that goes back further than the venue does."""
     ask = asking("BTC", SIX - 500 * HOUR)
     await VENUE.funding_history(ask)
-    assert ["missing: funding of PF_XBTUSD before 2026-09-14 14:00 UTC"] == ask.shortfalls
+    assert ["missing: settled rates of PF_XBTUSD before 2026-09-14 14:00"] == ask.shortfalls
 
 
 async def test_open_interest_adds_the_linear_and_the_inverse_perpetual() -> None:
@@ -95,7 +95,7 @@ async def test_open_interest_adds_the_linear_and_the_inverse_perpetual() -> None
     assert [n for n in range(11) if n != 4] == [(p.ts - SIX) // 300_000 for p in row.points]
     assert [
         "changed: 1 row could not be read",
-        "missing: 1 moment at which PF_XBTUSD has no open interest",
+        "missing: open interest of PF_XBTUSD at 1 moment, left out",
     ] == ask.shortfalls
 
 
@@ -118,8 +118,8 @@ async def test_without_marks_a_linear_contract_has_coins_only() -> None:
 
 def test_multiples_are_divided_out() -> None:
     """5 units of 1000PEPE at 0.01 dollars are 5,000 coins."""
-    assert ({SIX: (5_000.0, 0.05)}, 0) == as_samples(LINEAR, {SIX: 5.0}, {SIX: 0.01})
-    assert ({}, 0) == as_samples(INVERSE, {SIX: 5.0}, {})
+    assert ([PastInterest(SIX, 5_000.0, 0.05)], 0) == as_samples(LINEAR, {SIX: 5.0}, {SIX: 0.01})
+    assert ([], 0) == as_samples(INVERSE, {SIX: 5.0}, {})
     with pytest.raises(VenueChanged):
         as_samples(LINEAR, {SIX: 1e20}, {SIX: 0.01})
 
