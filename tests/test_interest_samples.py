@@ -1,5 +1,6 @@
 """Sums of open interest per moment: one-sided, of every contract that existed then, or none."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -23,9 +24,14 @@ pytestmark = pytest.mark.anyio
 WINDOW = Window(0, 100)
 
 
-def strand(symbol: str, born: int | None = None, **usd: float | None) -> Strand:
+def strand(symbol: str, born: int | None = None, /, **usd: float | None) -> Strand:
     """A strand of points (t10 = at 10) of 1 coin each and so many USD."""
-    points = {int(at[1:]): PastInterest(int(at[1:]), 1.0, value) for at, value in usd.items()}
+    return even(symbol, {int(at[1:]): value for at, value in usd.items()}, born)
+
+
+def even(symbol: str, usd: Mapping[int, float | None], born: int | None = None) -> Strand:
+    """The same from USD by moment."""
+    points = {at: PastInterest(at, 1.0, value) for at, value in usd.items()}
     return Strand(symbol, points, born)
 
 
@@ -56,8 +62,8 @@ class TestSums:
 
     def test_a_hole_in_all_contracts_is_lacking_too(self) -> None:
         """A page that holds less than was asked for leaves the same hole everywhere."""
-        same = {"t10": 1.0, "t20": 1.0, "t40": 1.0}
-        points, lacking = sum_samples([strand("a", **same), strand("b", **same)], WINDOW, 10)
+        same = dict.fromkeys((10, 20, 40), 1.0)
+        points, lacking = sum_samples([even("a", same), even("b", same)], WINDOW, 10)
         assert [10, 20, 40] == [one.ts for one in points]
         assert {"a": 1, "b": 1} == lacking
 
@@ -119,18 +125,18 @@ class TestSaid:
         """Two of them late at the beginning; ten minutes late at the end are usual."""
         early = strand("A", t10000=1.0, t11000=1.0)
         assert ["missing: open interest of BTC after 1970-01-01 00:00"] == self.said(early)
-        late = {f"t{at}": 1.0 for at in range(DAY - 605_000, DAY - 601_000, SECOND)}
+        late = dict.fromkeys(range(DAY - 605_000, DAY - 601_000, SECOND), 1.0)
         assert ["missing: open interest of BTC before 1970-01-01 23:49"] == self.said(
-            strand("A", **late)
+            even("A", late)
         )
         assert [] == self.said(early, window=Window(9 * SECOND, 60 * SECOND))
 
     def test_before_the_first_contract_nothing_is_missing(self) -> None:
         """Where all births are known."""
-        late = {f"t{at}": 1.0 for at in range(DAY - 605_000, DAY - 601_000, SECOND)}
-        a, b = strand("A", DAY - 605_000, **late), strand("B", DAY - 604_000, **late)
+        late = dict.fromkeys(range(DAY - 605_000, DAY - 601_000, SECOND), 1.0)
+        a, b = even("A", late, DAY - 605_000), even("B", late, DAY - 604_000)
         assert [] == self.said(a, b)
-        assert 1 == len(self.said(a, strand("B", **late)))
+        assert 1 == len(self.said(a, even("B", late)))
 
     def test_nothing_at_all(self) -> None:
         """Said, unless the window is empty or before the contracts."""

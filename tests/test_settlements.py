@@ -287,10 +287,8 @@ class TestChain:
         ask, chain = chained(20)
         (row,) = await ask_chain(ask, BTC, chain)
         assert 80 == len(row.rates)
-        said = (
-            "missing: settled rates of BTCUSDT before 2026-09-11 11:00, one answer goes no further"
-        )
-        assert [said] == ask.shortfalls
+        said = "missing: settled rates of BTCUSDT before 2026-09-11 11:00"
+        assert [f"{said}, one answer goes no further"] == ask.shortfalls
 
     async def test_the_end_of_what_is_kept_ends_the_asking(self) -> None:
         """A page that is not full is the last; that there must be more is said."""

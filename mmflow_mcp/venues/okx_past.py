@@ -40,7 +40,7 @@ CADENCES = (
 def fundings(symbol: str, page: Page) -> Call:
     """Settlements of one swap before the end of a page. 10 requests in 2 s."""
     # `after` is the venue's word for records older than that.
-    params = {"instId": symbol, "limit": ROWS, "after": page.until_ms}
+    params: dict[str, str | int] = {"instId": symbol, "limit": ROWS, "after": page.until_ms}
     return page_call(f"{API}/public/funding-rate-history", params, page, weight=2)
 
 
