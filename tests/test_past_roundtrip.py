@@ -95,13 +95,16 @@ async def test_the_edges_of_a_window_do_not_change_what_is_in_it(venue: str) -> 
     assert middle == second[0].ts
 
 
-@pytest.mark.parametrize("venue", ["hyperliquid", "bybit", "okx"])
-async def test_months_come_in_pages(venue: str) -> None:
-    """Each settlement once, across all borders of pages."""
-    since = NOW - 60 * DAY
-    ask = asking_past(venue, "TIA", since, NOW, UPSTREAM)
+@pytest.mark.parametrize(
+    ("venue", "coin", "days"),
+    [("hyperliquid", "TIA", 40), ("okx", "TIA", 60), ("bybit", "TIA", 40), ("bybit", "BTC", 300)],
+)
+async def test_months_come_in_pages(venue: str, coin: str, days: int) -> None:
+    """Each settlement once, across all borders of pages; Bybit beyond 200 days as well."""
+    since = NOW - days * DAY
+    ask = asking_past(venue, coin, since, NOW, UPSTREAM)
     (row,) = await rates_of(ask)
-    hours = main_of(venue, "TIA").paid_hours
+    hours = main_of(venue, coin).paid_hours
     step = hours * HOUR
     assert list(range(-(-since // step) * step, NOW, step)) == [one.ts for one in row.rates]
     assert ({float(hours)}, []) == ({one.period_hours for one in row.rates}, ask.shortfalls)

@@ -267,19 +267,19 @@ def chained(limit: int, *, kept: int = 9_999, fails_before: int = 0) -> tuple[As
         return [Payment(ts, ts / 1e15) for ts in wire.doc], 0
 
     ask = told("okx", {"x.y": answer}, "BTC", since_ms=READ_AT - 100 * HOUR_MS)
-    return ask, Chain(limit, 4, call, read)
+    return ask, Chain(4, call, read)
 
 
 class TestChain:
     """Pages from the newest back."""
 
-    @pytest.mark.parametrize(("limit", "pages"), [(200, 1), (117, 2), (60, 2), (40, 3)])
+    @pytest.mark.parametrize(("limit", "pages"), [(200, 1), (107, 2), (60, 2), (37, 3)])
     async def test_as_many_pages_as_there_are_rows(self, limit: int, pages: int) -> None:
-        """116 hours with the neighbours, and the last page that is not full ends it."""
+        """116 hours with the neighbours."""
         ask, chain = chained(limit)
         (row,) = await ask_chain(ask, BTC, chain)
         assert (100, {1.0}) == (len(row.rates), {one.period_hours for one in row.rates})
-        assert pages >= len(ask._upstream.asked)  # type: ignore[attr-defined]
+        assert pages == len(ask._upstream.asked)  # type: ignore[attr-defined]
         assert [] == ask.shortfalls
 
     async def test_what_took_too_many_pages_is_said(self) -> None:
@@ -291,10 +291,10 @@ class TestChain:
         assert [f"{said}, one answer goes no further"] == ask.shortfalls
 
     async def test_the_end_of_what_is_kept_ends_the_asking(self) -> None:
-        """A page that is not full is the last; that there must be more is said."""
+        """A page without rows is the last; that there must be more is said."""
         ask, chain = chained(40, kept=50)
         (row,) = await ask_chain(ask, BTC, chain, Listed(born_ms=0))
-        assert 2 == len(ask._upstream.asked)  # type: ignore[attr-defined]
+        assert 3 == len(ask._upstream.asked)  # type: ignore[attr-defined]
         assert 50 == len(row.rates)
         assert ["missing: settled rates of BTCUSDT before 2026-09-12 17:00"] == ask.shortfalls
 

@@ -150,7 +150,7 @@ async def ask_funding_history(ask: Ask, books: Books) -> list[FundingPast]:
     def call(_: str, page: Page) -> Call:
         return fundings(contract, page)
 
-    chain = Chain(ROWS, RATE_PAGES, call, parse_settled)
+    chain = Chain(RATE_PAGES, call, parse_settled)
     return await ask_chain(ask, contract, chain, Listed(hours / 60 if hours else None))
 
 

@@ -113,7 +113,7 @@ async def ask_funding_history(ask: Ask, listed: Wire) -> list[FundingPast]:
     if not swaps:
         return []
     births = listed.parsed(parse_births) if listed else {}
-    chain = Chain(ROWS, RATE_PAGES, fundings, parse_fundings)
+    chain = Chain(RATE_PAGES, fundings, parse_fundings)
     # The venue keeps three months: what is older is missing unless the swap is younger.
     return await ask_chain(ask, swaps[0], chain, Listed(born_ms=births.get(swaps[0].symbol, 0)))
 

@@ -190,11 +190,10 @@ async def ask_settled(
 class Chain:
     """How a venue tells settled rates that are turned over from the newest back.
 
-    `rows`: so many are in a full page; `pages`: how many are asked for. `call` asks for what lies
-    before the end of a page, and may leave its beginning out.
+    `pages`: how many are asked for. `call` asks for the newest rows before the end of a page, and
+    may leave its beginning out.
     """
 
-    rows: int
     pages: int
     call: Callable[[str, Page], Call]
     read: Callable[[Wire, str], tuple[list[Payment], int]]
@@ -226,8 +225,9 @@ async def ask_chain(
         found, bad = wire.parsed(chain.read, symbol)
         unread += bad
         told += found
-        oldest = min((payment.ts for payment in found), default=since)
-        until = since if len(found) + bad < chain.rows or oldest >= until else oldest
+        oldest = min((payment.ts for payment in found), default=until)
+        # However full a page was, what is before it is asked for until nothing comes.
+        until = oldest if since + _LONGEST_MS <= oldest < until else since
     else:
         if window.since_ms < until:
             what = f"settled rates of {symbol} before {say(until)}"

@@ -18,7 +18,7 @@ USUAL_COIN = "BTC"
 # Seconds for which an answer serves: about the past, and about what may still grow.
 PAST_FRESH, NEW_FRESH = 6 * HOUR, 60.0
 # Seconds after its time until when a venue may still add a row.
-LATE = 120.0
+LATE = 600.0
 _EVER = 10_000 * DAY_MS
 
 
