@@ -12,11 +12,11 @@ from mmflow_mcp.upstream.wire import Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.contracts import Contract
 from mmflow_mcp.venues.settlements import (
-    Chain,
     Listed,
     Payment,
+    Series,
     Settled,
-    ask_chain,
+    ask_settled,
     reach,
     settle,
     tell_past,
@@ -249,7 +249,7 @@ class TestSaid:
         assert ["missing: 1 rate of BTCUSDT without a known hour or period"] == ask.shortfalls
 
 
-def chained(limit: int, *, kept: int = 9_999, fails_before: int = 0) -> tuple[Ask, Chain]:
+def chained(limit: int, *, kept: int = 9_999, fails_before: int = 0) -> tuple[Ask, Series]:
     """A question of 100 hours about a venue with hourly rates and so many rows a page."""
 
     def answer(url: str) -> object:
@@ -267,43 +267,43 @@ def chained(limit: int, *, kept: int = 9_999, fails_before: int = 0) -> tuple[As
         return [Payment(ts, ts / 1e15) for ts in wire.doc], 0
 
     ask = told("okx", {"x.y": answer}, "BTC", since_ms=READ_AT - 100 * HOUR_MS)
-    return ask, Chain(4, call, read)
+    return ask, Series(4, call, read)
 
 
-class TestChain:
+class TestTurningOver:
     """Pages from the newest back."""
 
     @pytest.mark.parametrize(("limit", "pages"), [(200, 1), (107, 2), (60, 2), (37, 3)])
     async def test_as_many_pages_as_there_are_rows(self, limit: int, pages: int) -> None:
         """116 hours with the neighbours."""
-        ask, chain = chained(limit)
-        (row,) = await ask_chain(ask, BTC, chain)
+        ask, series = chained(limit)
+        (row,) = await ask_settled(ask, BTC, series)
         assert (100, {1.0}) == (len(row.rates), {one.period_hours for one in row.rates})
         assert pages == len(ask._upstream.asked)  # type: ignore[attr-defined]
         assert [] == ask.shortfalls
 
     async def test_what_took_too_many_pages_is_said(self) -> None:
         """Four pages of twenty."""
-        ask, chain = chained(20)
-        (row,) = await ask_chain(ask, BTC, chain)
+        ask, series = chained(20)
+        (row,) = await ask_settled(ask, BTC, series)
         assert 80 == len(row.rates)
         said = "missing: settled rates of BTCUSDT before 2026-09-11 11:00"
         assert [f"{said}, one answer goes no further"] == ask.shortfalls
 
     async def test_the_end_of_what_is_kept_ends_the_asking(self) -> None:
         """A page without rows is the last; that there must be more is said."""
-        ask, chain = chained(40, kept=50)
-        (row,) = await ask_chain(ask, BTC, chain, Listed(born_ms=0))
+        ask, series = chained(40, kept=50)
+        (row,) = await ask_settled(ask, BTC, series, Listed(born_ms=0))
         assert 3 == len(ask._upstream.asked)  # type: ignore[attr-defined]
         assert 50 == len(row.rates)
         assert ["missing: settled rates of BTCUSDT before 2026-09-12 17:00"] == ask.shortfalls
 
     async def test_a_page_that_fails_leaves_what_was_had(self) -> None:
         """It is told; a first one that fails is the venue's failure."""
-        ask, chain = chained(40, fails_before=READ_AT - 50 * HOUR_MS)
-        (row,) = await ask_chain(ask, BTC, chain)
+        ask, series = chained(40, fails_before=READ_AT - 50 * HOUR_MS)
+        (row,) = await ask_settled(ask, BTC, series)
         assert 80 == len(row.rates)
         assert ["timeout: no answer (BTCUSDT)"] == ask.shortfalls
-        ask, chain = chained(40, fails_before=READ_AT + DAY_MS)
+        ask, series = chained(40, fails_before=READ_AT + DAY_MS)
         with pytest.raises(VenueTimeout):
-            await ask_chain(ask, BTC, chain)
+            await ask_settled(ask, BTC, series)

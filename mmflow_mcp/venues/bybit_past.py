@@ -30,7 +30,7 @@ from mmflow_mcp.venues.bybit_tickers import (
 from mmflow_mcp.venues.contracts import Contract, rank_of
 from mmflow_mcp.venues.fields import amount, each, ms, number, number_or_none, positive, rate
 from mmflow_mcp.venues.interest_samples import Plan, ask_samples, plan_samples, sample
-from mmflow_mcp.venues.settlements import Chain, Listed, Payment, ask_chain
+from mmflow_mcp.venues.settlements import Listed, Payment, Series, ask_settled
 from mmflow_mcp.venues.shares import stamp
 from mmflow_mcp.venues.windows import (
     MINUTE_MS,
@@ -150,8 +150,8 @@ async def ask_funding_history(ask: Ask, books: Books) -> list[FundingPast]:
     def call(_: str, page: Page) -> Call:
         return fundings(contract, page)
 
-    chain = Chain(RATE_PAGES, call, parse_settled)
-    return await ask_chain(ask, contract, chain, Listed(hours / 60 if hours else None))
+    series = Series(RATE_PAGES, call, parse_settled)
+    return await ask_settled(ask, contract, series, Listed(hours / 60 if hours else None))
 
 
 async def ask_interest_history(ask: Ask, books: Books) -> list[OpenInterestPast]:

@@ -67,4 +67,4 @@ async def ask_funding_history(ask: Ask) -> list[FundingPast]:
     if not same:
         return []
     main = min(same, key=lambda contract: rank_of(contract, INVERSE_FIRST))
-    return await ask_settled(ask, main, Series(HOURS, PAGES, hours, parse_hours))
+    return await ask_settled(ask, main, Series(PAGES, hours, parse_hours, HOURS))

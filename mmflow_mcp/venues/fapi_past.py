@@ -71,7 +71,7 @@ async def ask_funding_history(
         return []
     line, contract = places[0]
     hours = periods.parsed(parse_periods).get(contract.symbol) if periods else None
-    series = Series(ROWS, PAGES, partial(funding_rates, line, weight), parse_settled)
+    series = Series(PAGES, partial(funding_rates, line, weight), parse_settled, page_hours=ROWS)
     return await ask_settled(ask, contract, series, Listed(hours))
 
 

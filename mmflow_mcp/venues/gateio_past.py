@@ -133,7 +133,7 @@ async def ask_funding_history(ask: Ask, books: Books) -> list[FundingPast]:
         return []
     main, row = next(iter(listed.items()))
     seconds = positive_or_none(row.get("funding_interval"))
-    series = Series(RATE_HOURS, RATE_PAGES, fundings, parse_fundings)
+    series = Series(RATE_PAGES, fundings, parse_fundings, RATE_HOURS)
     return await ask_settled(
         ask, main, series, Listed(None if seconds is None else seconds * 1000 / HOUR_MS)
     )

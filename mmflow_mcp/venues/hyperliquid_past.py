@@ -46,7 +46,7 @@ def parse_settled(wire: Wire, symbol: str) -> tuple[list[Payment], int]:
     return each(wire.doc, read)
 
 
-SERIES = Series(500, 10, funding_history, parse_settled)
+SERIES = Series(10, funding_history, parse_settled, page_hours=500)
 LISTED = Listed(hours=1, periods=(1, 8))
 
 

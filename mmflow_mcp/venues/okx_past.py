@@ -18,7 +18,7 @@ from mmflow_mcp.venues.contracts import Contract
 from mmflow_mcp.venues.fields import amount, each, member, ms, rate
 from mmflow_mcp.venues.interest_samples import ask_samples, plan_samples, sample
 from mmflow_mcp.venues.okx_swaps import guess_contract, lost_of, parse_contracts, swaps_of
-from mmflow_mcp.venues.settlements import Chain, Listed, Payment, ask_chain
+from mmflow_mcp.venues.settlements import Listed, Payment, Series, ask_settled
 from mmflow_mcp.venues.shares import stamp
 from mmflow_mcp.venues.windows import MINUTE_MS, Cadence, Page, coin_of, page_call
 
@@ -113,9 +113,9 @@ async def ask_funding_history(ask: Ask, listed: Wire) -> list[FundingPast]:
     if not swaps:
         return []
     births = listed.parsed(parse_births) if listed else {}
-    chain = Chain(RATE_PAGES, fundings, parse_fundings)
+    series = Series(RATE_PAGES, fundings, parse_fundings)
     # The venue keeps three months: what is older is missing unless the swap is younger.
-    return await ask_chain(ask, swaps[0], chain, Listed(born_ms=births.get(swaps[0].symbol, 0)))
+    return await ask_settled(ask, swaps[0], series, Listed(born_ms=births.get(swaps[0].symbol, 0)))
 
 
 async def ask_open_interest_history(ask: Ask, listed: Wire) -> list[OpenInterestPast]:

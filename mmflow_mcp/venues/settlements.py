@@ -162,78 +162,63 @@ def period_of(around: Around, listed: Listed = NOT_LISTED) -> float | None:
 class Series:
     """How a venue tells settled rates.
 
-    `page_hours`: how long a time one answer holds for sure; `pages`: how many are asked for.
-    `call`: the request of a symbol's page; `read`: what an answer holds of it, and the bad rows.
+    `pages`: how many are asked for. `call`: the request of a symbol's page; `read`: what an answer
+    holds of it, and the bad rows. `page_hours`: how long a time one answer holds for sure. None:
+    pages are turned over, each holds the newest rows before its end, however many hours those are.
     """
 
-    page_hours: int
     pages: int
     call: Callable[[str, Page], Call]
     read: Callable[[Wire, str], tuple[list[Payment], int]]
+    page_hours: int | None = None
 
 
 async def ask_settled(
     ask: Ask, contract: Contract, series: Series, listed: Listed = NOT_LISTED
 ) -> list[FundingPast]:
-    """What a perpetual paid in the window of the question, all pages at once."""
-    window, symbol = window_of(ask), contract.symbol
-    pages = pages_of(
-        reach(window, ask.now_ms), series.page_hours * HOUR_MS, series.pages, ask.now_ms
-    )
-    note_cut(ask, window, pages, f"settled rates of {symbol}")
-    wires = await ask_some(ask, [series.call(symbol, page) for page in pages])
-    told = read_payments(ask, wires, series.read, symbol)
+    """What a perpetual paid in the window of the question; what is missing of it is said."""
+    window = window_of(ask)
+    take = _turn_over if series.page_hours is None else _ask_pages
+    told = await take(ask, contract.symbol, series, window)
     return tell_past(ask, contract, told, window, listed)
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """How a venue tells settled rates that are turned over from the newest back.
-
-    `pages`: how many are asked for. `call` asks for the newest rows before the end of a page, and
-    may leave its beginning out.
-    """
-
-    pages: int
-    call: Callable[[str, Page], Call]
-    read: Callable[[Wire, str], tuple[list[Payment], int]]
+async def _ask_pages(ask: Ask, symbol: str, series: Series, window: Window) -> list[Payment]:
+    """The payments of all pages, asked for at once."""
+    wide, length_ms = reach(window, ask.now_ms), (series.page_hours or 1) * HOUR_MS
+    pages = pages_of(wide, length_ms, series.pages, ask.now_ms)
+    note_cut(ask, window, pages, f"settled rates of {symbol}")
+    wires = await ask_some(ask, [series.call(symbol, page) for page in pages])
+    return read_payments(ask, wires, series.read, symbol)
 
 
-async def ask_chain(
-    ask: Ask, contract: Contract, chain: Chain, listed: Listed = NOT_LISTED
-) -> list[FundingPast]:
-    """What a perpetual paid in the window of the question, page by page from the newest back.
-
-    So few pages as there are rows, however long the periods are.
-    """
-    window, symbol = window_of(ask), contract.symbol
+async def _turn_over(ask: Ask, symbol: str, series: Series, window: Window) -> list[Payment]:
+    """The payments of one page after the other, from the newest back."""
     wide = reach(window, ask.now_ms)
     since, until = wide.since_ms, wide.until_ms
-    told: list[Payment] = []
-    unread = 0
-    for n in range(chain.pages):
-        if until <= since:
-            break
-        call = chain.call(symbol, Page(since, until, fresh_after(until, ask.now_ms), n > 0))
+    wires: list[Wire] = []
+    while until > since and len(wires) < series.pages:
+        call = series.call(symbol, Page(since, until, fresh_after(until, ask.now_ms), bool(wires)))
         try:
             wire = await ask.get(call)
         except VenueError as error:
-            if n == 0:
+            if not wires:
                 raise
             ask.short(f"{error.reason} ({call.label})")
             break
-        found, bad = wire.parsed(chain.read, symbol)
-        unread += bad
-        told += found
+        found, _ = wire.parsed(series.read, symbol)
         oldest = min((payment.ts for payment in found), default=until)
+        if oldest >= until and wires:
+            # The same rows again, or none: there is nothing before.
+            break
+        wires.append(wire)
         # However full a page was, what is before it is asked for until nothing comes.
         until = oldest if since + _LONGEST_MS <= oldest < until else since
     else:
-        if window.since_ms < until:
+        if until > window.since_ms:
             what = f"settled rates of {symbol} before {say(until)}"
             ask.short(f"missing: {what}, one answer goes no further")
-    ask.unread(unread)
-    return tell_past(ask, contract, told, window, listed)
+    return read_payments(ask, wires, series.read, symbol)
 
 
 def read_payments(
