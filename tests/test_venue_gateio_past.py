@@ -19,6 +19,7 @@ from mmflow_mcp.venues.gateio_past import (
     fundings,
     parse_fundings,
     parse_stats,
+    read_birth,
 )
 from mmflow_mcp.venues.windows import Page
 
@@ -217,3 +218,9 @@ def test_bad_rows_are_dropped_and_counted() -> None:
 
 
 BTC_PAGE = fundings("BTC_USDT", Page(1_786_752_000_000, 1_789_412_400_000))
+
+
+def test_births_are_read_where_they_are_told() -> None:
+    """`create_time` in seconds."""
+    rows: list[dict[str, Any]] = [{"create_time": 1_700_000_000}, {"create_time": 0}, {}]
+    assert [1_700_000_000_000, None, None] == [read_birth(row) for row in rows]

@@ -19,6 +19,7 @@ from mmflow_mcp.venues.kraken_past import (
     parse_fundings,
     parse_interest,
     parse_marks,
+    read_birth,
 )
 
 pytestmark = pytest.mark.anyio
@@ -184,3 +185,11 @@ def test_bad_rows_are_dropped_and_counted() -> None:
     assert ({1_000: 1.0, 2_000: 7.0}, 1) == parse_interest(told({"result": columns}))
     candles = [{"time": 5, "open": "2"}, {"time": 6, "open": "0"}]
     assert ({5: 2.0}, 1) == parse_marks(told({"candles": candles}))
+
+
+def test_births_are_read_where_they_are_told() -> None:
+    """A moment with a zone; anything else tells nothing."""
+    told_at = ["2026-09-14T18:00:00.000Z", "2026-09-14T18:00:00", "", None, 5]
+    births = [read_birth({"openingDate": at}) for at in told_at]
+    assert [SIX, None, None, None, None] == births
+    assert read_birth({}) is None

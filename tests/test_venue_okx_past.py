@@ -11,12 +11,13 @@ from mmflow_mcp.rows.history import PastInterest, SettledRate
 from mmflow_mcp.upstream.wire import Wire
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.contracts import Contract
-from mmflow_mcp.venues.okx import Okx
+from mmflow_mcp.venues.okx import Okx, instruments
 from mmflow_mcp.venues.okx_past import (
     CADENCES,
     ROWS,
     fundings,
     interest,
+    parse_births,
     parse_fundings,
     parse_interest,
 )
@@ -203,3 +204,24 @@ def test_bad_rows_are_dropped_and_counted() -> None:
 def test_weights_are_the_published_limits() -> None:
     """20 in 2 s of the meter: 10 of funding, 5 of statistics."""
     assert (2, 4) == (fundings("X", NEWEST).weight, interest("X", FINE, NEWEST).weight)
+
+
+async def test_before_its_listing_a_swap_holds_nothing() -> None:
+    """BTC-USD-SWAP is listed at 18:30: before, the two others are all of it."""
+    wire = sample("okx", instruments("SWAP"))
+    rows = [
+        row | ({"listTime": str(SIX + HOUR // 2)} if row["instId"] == "BTC-USD-SWAP" else {})
+        for row in wire.doc["data"]
+    ]
+    page = [[str(SIX + n * 300_000), "100", "1", "80000"] for n in range(11)]
+    answers = {"instruments": told(*rows).doc, "instId=BTC-USD-SWAP": told(*page[6:]).doc}
+    ask = asking("BTC", SIX, **answers, **{"open-interest-history": told(*page).doc})
+    (row,) = await VENUE.open_interest_history(ask)
+    assert [2.0] * 6 + [3.0] * 5 == [point.coins for point in row.points]
+    assert [] == ask.shortfalls
+
+
+def test_births_are_read_where_they_are_told() -> None:
+    """Text in ms; an empty one tells nothing."""
+    rows = [{"instId": name, "listTime": at} for name, at in (("A", "5"), ("B", ""))]
+    assert {"A": 5} == parse_births(told(*rows, {"instId": "C"}))

@@ -119,6 +119,12 @@ def count_sides(point: Wire, contract: Wire, symbol: str) -> int:
     raise VenueChanged(f"changed: whose sides the open interest of {symbol} counts is not clear")
 
 
+def read_birth(row: dict[str, Any]) -> int | None:
+    """Since when a contract is listed, epoch ms; None where that is not told."""
+    seconds = positive_or_none(row.get("create_time"))
+    return None if seconds is None else round(seconds * 1000)
+
+
 def _contracts(ask: Ask, books: Books, coin: str) -> dict[Contract, dict[str, Any]]:
     """The coin's contracts with their rows, the main one first."""
     listed = {contract: row for contract, row, _ in live_contracts(books)[0]}
@@ -158,12 +164,12 @@ async def ask_open_interest_history(ask: Ask, books: Books) -> list[OpenInterest
         )
     }
     plan = plan_samples(ask, coin, CADENCES, ROWS, PAGES)
-    births = {one.symbol: positive_or_none(row.get("create_time")) for one, row in listed.items()}
+    births = {contract.symbol: read_birth(row) for contract, row in listed.items()}
     return await ask_samples(
         ask,
         list(listed),
         plan,
-        {symbol: round(at * 1000) for symbol, at in births.items() if at is not None},
+        {symbol: at for symbol, at in births.items() if at is not None},
         lambda one, page: stats(one.symbol, plan.cadence, page),
         lambda one, wire: wire.parsed(parse_stats, one, plan.cadence.ms, sides[one.symbol]),
     )
