@@ -25,7 +25,7 @@ HELD = ("binance", "bybit", "okx", "gateio", "kraken")
 SPACED = ("hyperliquid", "binance", "aster", "bybit", "okx", "gateio")
 FUNDED = (*SPACED, "deribit", "kraken", "lighter")
 # Multiples, hourly ones, and the coins that only some venues have.
-COINS = {"deribit": ("BTC", "SOL"), "kraken": ("BTC", "PEPE")}
+COINS = {"deribit": ("BTC", "SOL"), "kraken": ("PEPE",)}
 # One for all tests that do not count requests: a year of hours need not be rendered each time.
 UPSTREAM = Simulated()
 

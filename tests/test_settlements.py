@@ -129,6 +129,8 @@ class TestPeriods:
         assert [4, 4, 4, 8] == periods(0, 4, 8, 16, listed=8)
         assert [4, 4, 4, 4] == periods(0, 4, 8, 20, listed=4)
         assert [4, 4, 4, None] == periods(0, 4, 8, 20, listed=8)
+        # It is of today: of what was paid before others it tells nothing.
+        assert [None, None, 4, 4] == periods(0, 8, 12, 16, listed=8)
 
     def test_the_newest_after_a_shorter_time_is_known(self) -> None:
         """No missing row makes a spacing shorter."""

@@ -131,15 +131,15 @@ class Around(NamedTuple):
 def period_of(around: Around, listed: Listed = NOT_LISTED) -> float | None:
     """The hours that a settlement was for; None where they cannot be known.
 
-    They are the time since the settlement before where a spacing beside it or the venue's list is
-    the same. A longer time alone among equal ones misses a settlement; several double ones among
+    They are the time since the settlement before where a spacing beside it is the same, or of the
+    newest one what the venue's list says. A longer time alone among equal ones misses a settlement; several double ones among
     shorter ones may miss some or not. The first settlement of all takes the spacing after it, where
     that is sure.
     """
     before, own, after = around
     known, hours = listed.periods, listed.hours
     if own is None:
-        sure = after[0] if len(after) > 1 and after[0] == after[1] else hours
+        sure = hours if len(after) < 2 else after[0] if after[0] == after[1] else None
         return sure if sure in known and (not after or sure == after[0]) else None
     if before and after and before[0] == after[0] < own:
         return before[0] if before[0] in known and own % before[0] == 0 else None
@@ -151,7 +151,7 @@ def period_of(around: Around, listed: Listed = NOT_LISTED) -> float | None:
         return hours if hours and as_before and own % hours == 0 else None
     # Beyond a gap the next spacing speaks.
     beside = [next((one for one in side if one in known), None) for side in (before, after)]
-    if own == min(known) or own in (*beside, hours):
+    if own == min(known) or own in beside or (own == hours and not after):
         return own
     # The newest one of a period that has become shorter: no missing row shortens.
     shorter = not after and before[:1] > (own,) and before[0] in known
