@@ -204,19 +204,18 @@ async def gathered(
     return await gather(app.core(), capability, [roll()[venue]], (coin,), options=options)
 
 
-@pytest.mark.parametrize("capability", [FundingHistory, OpenInterestHistory])
-async def test_a_question_through_the_fan_out(capability: type) -> None:
+async def test_a_question_through_the_fan_out() -> None:
     """An unknown coin is not listed anywhere and no venue is said to have failed."""
-    names = FUNDED if capability is FundingHistory else HELD
-    venues = [roll()[name] for name in names]
     span = {"since_ms": NOW - 2 * HOUR, "until_ms": NOW}
     async with world() as app:
-        found = await gather(app.core(), capability, venues, ("NOPE",), options=span)
-        known = await gather(app.core(), capability, venues, ("ETH",), options=span)
-    assert ([], [], False) == (found.rows, found.notes, found.partial)
-    assert {"NOPE": [venue.id for venue in venues]} == found.not_listed
-    assert [venue.id for venue in venues] == [row.venue for row in known.rows]
-    assert [] == known.notes
+        for capability, names in ((FundingHistory, FUNDED), (OpenInterestHistory, HELD)):
+            venues = [roll()[name] for name in names]
+            found = await gather(app.core(), capability, venues, ("NOPE",), options=span)
+            known = await gather(app.core(), capability, venues, ("ETH",), options=span)
+            assert ([], [], False) == (found.rows, found.notes, found.partial)
+            assert {"NOPE": [venue.id for venue in venues]} == found.not_listed
+            assert [venue.id for venue in venues] == [row.venue for row in known.rows]
+            assert [] == known.notes
 
 
 async def test_a_fault_of_one_line_is_told() -> None:
@@ -248,12 +247,15 @@ async def test_missing_rows_never_make_a_longer_period(venue: str) -> None:
 async def test_rows_told_twice_count_once(venue: str) -> None:
     """Every row of every list twice: the same rates and the same sums."""
     since = NOW - 6 * HOUR
-    async with world() as app, world(f"{venue}:duplicate") as twice:
-        for capability in (FundingHistory, OpenInterestHistory):
+    async with world(f"{venue}:duplicate") as twice:
+        for capability, ask_once in (
+            (FundingHistory, rates_of),
+            (OpenInterestHistory, interest_of),
+        ):
             if isinstance(roll()[venue], capability):
-                once = await gathered(app, capability, venue, "BTC", since)
+                once: object = await ask_once(asking_past(venue, "BTC", since, NOW, UPSTREAM))
                 again = await gathered(twice, capability, venue, "BTC", since)
-                assert [once.rows, []] == [again.rows, again.notes]
+                assert [once, []] == [again.rows, again.notes]
 
 
 @pytest.mark.parametrize("venue", ["hyperliquid", "binance", "aster", "bybit"])

@@ -132,15 +132,13 @@ def period_of(around: Around, listed: Listed = NOT_LISTED) -> float | None:
     """The hours that a settlement was for; None where they cannot be known.
 
     They are the time since the settlement before where a spacing beside it is the same, or of the
-    newest one what the venue's list says. A longer time alone among equal ones misses a settlement; several double ones among
-    shorter ones may miss some or not. The first settlement of all takes the spacing after it, where
-    that is sure.
+    newest one what the venue's list says. A longer time alone among equal ones misses a settlement;
+    several double ones among shorter ones may miss some or not.
     """
     before, own, after = around
     known, hours = listed.periods, listed.hours
     if own is None:
-        sure = hours if len(after) < 2 else after[0] if after[0] == after[1] else None
-        return sure if sure in known and (not after or sure == after[0]) else None
+        return _first(after, listed)
     if before and after and before[0] == after[0] < own:
         return before[0] if before[0] in known and own % before[0] == 0 else None
     if own == 2 * (own // 2) and own // 2 in before and own // 2 in after:
@@ -156,6 +154,16 @@ def period_of(around: Around, listed: Listed = NOT_LISTED) -> float | None:
     # The newest one of a period that has become shorter: no missing row shortens.
     shorter = not after and before[:1] > (own,) and before[0] in known
     return own if shorter else None
+
+
+def _first(after: tuple[int, ...], listed: Listed) -> float | None:
+    """The period of the first settlement of all: the spacing after it, where that is sure."""
+    hours, least = listed.hours, min(listed.periods)
+    if not after:
+        return hours if hours in listed.periods else None
+    sure = after[0] == after[1] if len(after) > 1 else after[0] == hours
+    sure = sure or after[0] == least == hours
+    return after[0] if sure and after[0] in listed.periods else None
 
 
 @dataclass(frozen=True, slots=True)
