@@ -127,14 +127,14 @@ async def test_open_interest_is_what_the_market_held(venue: str, hours: int, coi
         assert pytest.approx(held(perps, one.ts), rel=1e-9) == (one.coins, one.usd)
 
 
-@pytest.mark.parametrize("venue", ["binance", "bybit", "gateio", "kraken"])
+@pytest.mark.parametrize("venue", ["binance", "bybit", "kraken"])
 async def test_a_month_is_told_by_the_hour(venue: str) -> None:
-    """In one answer, whole; Gate's running hour is not over."""
+    """In one answer, whole."""
     since = NOW - 29 * DAY
     ask = asking_past(venue, COINS.get(venue, ("TIA",))[-1], since, NOW, UPSTREAM)
     (row,) = await interest_of(ask)
     assert (HOUR, []) == (row.cadence_ms, ask.shortfalls)
-    assert 29 * 24 - (venue == "gateio") == len(row.points)
+    assert 29 * 24 == len(row.points)
 
 
 async def test_a_window_beyond_a_reach_is_told_coarser() -> None:
