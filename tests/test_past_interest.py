@@ -1,106 +1,26 @@
-"""Open interest of the past: sums of strands, and what Binance and Bybit keep."""
+"""Open interest of the past, as Binance and Bybit keep it."""
 
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from bygone import HALF_PAST, HOUR, MINUTE, READ_AT, SIX_PM, interest_of, minutes, sampled
 from holdings import asked, told, wire
+from pasts import HALF_PAST, HOUR, MINUTE, READ_AT, SIX_PM, interest_of, minutes, sampled
 
 from mmflow_mcp.errors import VenueBlocked, VenueChanged, VenueError, VenueHttp, VenueTimeout
 from mmflow_mcp.rows.history import PastInterest
 from mmflow_mcp.venues import binance_past, bybit_past
 from mmflow_mcp.venues.contracts import Contract
-from mmflow_mcp.venues.strands import Strand, braid, on_grid, point
-from mmflow_mcp.venues.windows import Window
+from mmflow_mcp.venues.windows import Page
 
 pytestmark = pytest.mark.anyio
 FIVE = 5 * MINUTE
 DAY = 24 * HOUR
 TEN_TO = SIX_PM + 50 * MINUTE
-WINDOW = Window(0, 100)
 
 LINEAR = Contract("BTCUSDT", "BTC", 1, "USDT")
 PEPE = Contract("1000PEPEUSDT", "PEPE", 1000, "USDT")
 INVERSE = Contract("BTCUSD_PERP", "BTC", 1, "USD", "inverse", 100.0)
-
-
-def strand(symbol: str, born: int | None = None, **usd: float | None) -> Strand:
-    """A strand of points (t10 = at 10) of 1 coin each and so many USD."""
-    points = {int(at[1:]): PastInterest(int(at[1:]), 1.0, value) for at, value in usd.items()}
-    return Strand(symbol, points, born)
-
-
-def totals(*strands: Strand) -> list[tuple[int, float, float | None]]:
-    """Sums as (moment, coins, USD)."""
-    return [(one.ts, one.coins, one.usd) for one in braid(strands, WINDOW)[0]]
-
-
-class TestStrands:
-    """One-sided, summed per moment, and never a smaller sum."""
-
-    def test_every_contract_counts(self) -> None:
-        """3 coins and 60 USD of three contracts at each moment."""
-        strands = [strand(name, t10=10.0, t20=20.0) for name in "abc"]
-        assert [(10, 3.0, 30.0), (20, 3.0, 60.0)] == totals(*strands)
-
-    def test_a_moment_that_one_lacks_is_left_out_and_counted(self) -> None:
-        """b has nothing at 20 and 30: no smaller sum there."""
-        strands = [strand("a", t10=1.0, t20=1.0, t30=1.0, t40=1.0), strand("b", t10=5.0, t40=5.0)]
-        points, lacking = braid(strands, WINDOW)
-        assert [10, 40] == [one.ts for one in points]
-        assert {"b": 2} == lacking
-
-    def test_the_newest_moment_may_still_be_coming(self) -> None:
-        """It is left out without a word; no older one is."""
-        points, lacking = braid([strand("a", t10=1.0, t20=1.0), strand("b", t10=1.0)], WINDOW)
-        assert ([10], {}) == ([one.ts for one in points], lacking)
-
-    def test_before_its_birth_a_contract_holds_nothing(self) -> None:
-        """Listed at 15: at 10 the sum is whole without it; at 20 it is not."""
-        a = strand("a", t10=1.0, t20=1.0, t30=1.0)
-        assert [(10, 1.0, 1.0), (30, 2.0, 2.0)] == totals(a, strand("b", 15, t30=1.0))
-
-    def test_at_the_moment_of_its_birth_it_counts(self) -> None:
-        """A contract listed at 20 that has no point at 20 makes 20 incomplete."""
-        a = strand("a", t10=1.0, t20=1.0, t30=1.0)
-        assert [10, 30] == [at for at, *_ in totals(a, strand("b", 20, t30=1.0))]
-
-    def test_an_unknown_birth_is_no_excuse(self) -> None:
-        """Before its first row nobody knows whether it held nothing: left out, and counted."""
-        strands = [strand("a", t10=1.0, t20=1.0, t30=1.0), strand("b", None, t30=1.0)]
-        points, lacking = braid(strands, WINDOW)
-        assert ([30], {"b": 2}) == ([one.ts for one in points], lacking)
-
-    def test_a_point_before_its_birth_is_believed(self) -> None:
-        """What was measured was there, whatever the list says."""
-        assert [(10, 2.0, 2.0)] == totals(strand("a", t10=1.0), strand("b", 50, t10=1.0))
-
-    def test_one_contract_without_usd_makes_the_sum_unknown(self) -> None:
-        """Coins are whole, USD is null: never the USD of the others alone."""
-        assert [(10, 2.0, None)] == totals(strand("a", t10=1.0), strand("b", t10=None))
-
-    def test_only_the_window_counts(self) -> None:
-        """Half open."""
-        points, _ = braid([strand("a", t10=1.0, t20=1.0, t30=1.0)], Window(20, 30))
-        assert [20] == [one.ts for one in points]
-
-    def test_nothing_is_nothing(self) -> None:
-        """No strand, or strands without points."""
-        assert ((), {}) == braid([], WINDOW)
-        assert ((), {}) == braid([strand("a"), strand("b")], WINDOW)
-
-    @pytest.mark.parametrize(("coins", "usd"), [(-1, 1), (1e22, 1), (1, -1), (1, 1e13)])
-    def test_what_no_contract_can_hold_is_refused(self, coins: float, usd: float) -> None:
-        """The row is unreadable then."""
-        with pytest.raises(ValueError, match="open interest"):
-            point(0, coins, usd)
-
-    def test_what_lies_off_the_grid_is_refused(self) -> None:
-        """A point of another cadence than was asked for."""
-        assert SIX_PM == on_grid(SIX_PM, FIVE)
-        with pytest.raises(ValueError, match="grid"):
-            on_grid(SIX_PM + MINUTE, FIVE)
 
 
 class TestBinance:
@@ -177,7 +97,7 @@ class TestBinance:
         """A few pages of 500, as fine as they allow; together they cover the window."""
         ask = told("binance", LISTED | {"Hist": []}, "BTC", since_ms=READ_AT - days * DAY)
         (past,) = await interest_of(ask)
-        calls = [url for url in asked(ask) if "Hist" in url and "dapi" not in url]
+        calls = [url for url in asked(ask) if "Hist" in url and "dapi" not in url][::-1]
         assert [True] * pages == [f"period={period}&" in url for url in calls]
         times = [[int(p.split("=")[1]) for p in url.split("&") if "Time" in p] for url in calls]
         assert times[0][0] - (READ_AT - days * DAY) < past.cadence_ms
@@ -192,7 +112,7 @@ class TestBinance:
         starts = [int(u.split("startTime=")[1].split("&")[0]) for u in asked(ask) if "Hist" in u]
         assert READ_AT - 30 * DAY <= min(starts)
         assert HOUR == past.cadence_ms
-        said = "missing: open interest before 2026-08-15 18:59, the venue keeps 30 days"
+        said = "missing: open interest of BTC before 2026-08-15 18:59, the venue keeps 30 days"
         assert said in ask.shortfalls
 
     async def test_what_is_long_gone_is_not_asked_for(self) -> None:
@@ -206,9 +126,8 @@ class TestBinance:
     def test_a_request_weighs_what_its_own_limit_leaves(self) -> None:
         """1,000 in 5 minutes beside 2,400 weight a minute."""
         from mmflow_mcp.venues.binance import COINM
-        from mmflow_mcp.venues.windows import Page
 
-        call = binance_past.interest_hist((COINM, INVERSE), FIVE, Page(0, HOUR, 60))
+        call = binance_past.interest_hist((COINM, INVERSE), binance_past.CADENCES[0], Page(0, HOUR))
         assert 12 == call.weight
         assert call.url.startswith(
             "https://dapi.binance.com/futures/data/openInterestHist"
@@ -246,20 +165,20 @@ class TestBinanceParser:
         """USD-M: units of the base asset, and USD; a time may be text."""
         expected = [PastInterest(SIX_PM, 100.0, 8_000_000.0)]
         for at in (SIX_PM, str(SIX_PM)):
-            assert (expected, 0) == binance_past.parse_interest(wire([held(at)]), LINEAR, FIVE)
+            assert (expected, 0) == binance_past.parse_interest(wire([held(at)]), LINEAR)
 
     def test_contracts_and_coins(self) -> None:
         """COIN-M: 100 contracts of 100 USD; the value is coins, and not USD."""
         row = held(pair="BTCUSD", contractType="PERPETUAL", sumOpenInterestValue="0.125")
         expected = [PastInterest(SIX_PM, 0.125, 10_000.0)]
-        assert (expected, 0) == binance_past.parse_interest(wire([row]), INVERSE, FIVE)
+        assert (expected, 0) == binance_past.parse_interest(wire([row]), INVERSE)
 
     @pytest.mark.parametrize("kind", ["CURRENT_QUARTER", "NEXT_QUARTER", "ALL", ""])
     def test_dated_contracts_of_a_pair_are_not_the_perpetual(self, kind: str) -> None:
         """Nor is all of the pair together."""
         good = held(SIX_PM + FIVE, pair="BTCUSD", contractType="PERPETUAL")
         rows = [good, held(pair="BTCUSD", contractType=kind)]
-        found, bad = binance_past.parse_interest(wire(rows), INVERSE, FIVE)
+        found, bad = binance_past.parse_interest(wire(rows), INVERSE)
         assert ([SIX_PM + FIVE], 1) == ([one.ts for one in found], bad)
 
     @pytest.mark.parametrize(
@@ -271,21 +190,20 @@ class TestBinanceParser:
             {"sumOpenInterest": ""},
             {"sumOpenInterestValue": None},
             {"sumOpenInterestValue": "1e13"},
-            {"timestamp": SIX_PM + 1},
             {"timestamp": None},
         ],
     )
     def test_what_cannot_be_is_left_out(self, change: dict[str, Any]) -> None:
         """Counted beside the good row."""
         rows = [held(), held(SIX_PM + FIVE) | change]
-        found, bad = binance_past.parse_interest(wire(rows), LINEAR, FIVE)
+        found, bad = binance_past.parse_interest(wire(rows), LINEAR)
         assert ([SIX_PM], 1) == ([one.ts for one in found], bad)
 
     @pytest.mark.parametrize("doc", [None, "<html>", {"code": -1121}, [{}], [None, 5]])
     def test_another_shape_is_a_change(self, doc: Any) -> None:
         """HTML, an error, rows without members."""
         with pytest.raises(VenueChanged):
-            binance_past.parse_interest(wire(doc), LINEAR, FIVE)
+            binance_past.parse_interest(wire(doc), LINEAR)
 
     def test_births_are_read_where_they_are_told(self) -> None:
         """A list without any tells none, and is no worse a list."""
@@ -370,7 +288,7 @@ class TestBybit:
         priced = [url for url in asked(ask) if "mark-price" in url]
         assert [True] * pages == [f"intervalTime={period}&" in url for url in held]
         (call,) = priced
-        first, last = held[0], held[-1]
+        first, last = held[-1], held[0]
         assert f"&interval={candles}&" in call
         assert first.split("startTime=")[1].split("&")[0] == call.split("start=")[1].split("&")[0]
         assert last.split("endTime=")[1].split("&")[0] == call.split("end=")[1].split("&")[0]
@@ -418,7 +336,7 @@ def listed(*rows: Any) -> Any:
 def of_bybit(row: dict[str, Any], which: Contract, mark: float | None) -> list[PastInterest]:
     """The points of one row, priced or not."""
     prices = {} if mark is None else {SIX_PM: mark}
-    return bybit_past.parse_interest(listed(row), which, FIVE, prices)[0]
+    return bybit_past.parse_interest(listed(row), which, prices)[0]
 
 
 class TestBybitParser:
@@ -457,7 +375,6 @@ class TestBybitParser:
             {"singleOpenInterest": "NaN"},
             {"singleOpenInterest": None, "openInterest": ""},
             {"singleOpenInterest": "-5"},
-            {"timestamp": str(SIX_PM + 1)},
             {"timestamp": ""},
         ],
     )
@@ -466,14 +383,14 @@ class TestBybitParser:
         """Counted beside the good row."""
         prices = {SIX_PM: 80_000.0, SIX_PM + FIVE: 80_000.0}
         rows = listed(both(), both(SIX_PM + FIVE) | change)
-        found, bad = bybit_past.parse_interest(rows, which, FIVE, prices)
+        found, bad = bybit_past.parse_interest(rows, which, prices)
         assert ([SIX_PM], 1) == ([one.ts for one in found], bad)
 
     @pytest.mark.parametrize("doc", [None, "<html>", {"result": {}}, {"result": {"list": {}}}])
     def test_another_shape_is_a_change(self, doc: Any) -> None:
         """HTML, a result without a list."""
         with pytest.raises(VenueChanged):
-            bybit_past.parse_interest(wire(doc), LINEAR, FIVE, {})
+            bybit_past.parse_interest(wire(doc), LINEAR, {})
         with pytest.raises(VenueChanged):
             bybit_past.parse_marks(wire(doc))
 

@@ -4,8 +4,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from bygone import HOUR, MIDNIGHT, READ_AT, SIX_PM, hours, rates_of, sampled
 from holdings import asked, told, wire
+from pasts import HOUR, MIDNIGHT, READ_AT, SIX_PM, hours, rates_of, sampled
 
 from mmflow_mcp.errors import (
     VenueBlocked,
@@ -97,7 +97,7 @@ class TestBinance:
         ask = sampled("binance", "FIL", MIDNIGHT)
         (past,) = await rates_of(ask)
         assert "FILUSD_PERP" == past.symbol
-        assert [(8, 0.0001, 8), (16, 0.0002, 8)] == hours(past)
+        assert [(0, 0.00005, 8), (8, 0.0001, 8), (16, 0.0002, 8)] == hours(past)
         assert {"BTC", "ETH", "PEPE", "FIL"} == set(ask.universe)
 
     @pytest.mark.parametrize("coin", ["OLD", "NOPE"])
@@ -152,7 +152,7 @@ class TestAster:
         ask = sampled("aster", "GNS", MIDNIGHT, failing=failing)
         (past,) = await rates_of(ask)
         assert () == past.rates
-        assert "changed: 1 rate of GNSUSD without a known hour or period" in ask.shortfalls
+        assert "missing: 1 rate of GNSUSD without a known hour or period" in ask.shortfalls
 
     async def test_commodities_have_no_past_here(self) -> None:
         """CLUSD1 is crude oil, no coin."""
@@ -190,7 +190,8 @@ class TestBybit:
         """SHIB1000USDT: 8 hours until 16:00, then every hour."""
         (past,) = await rates_of(sampled("bybit", "SHIB", MIDNIGHT))
         assert "SHIB1000USDT" == past.symbol
-        assert [(8, 0.0008, 8), (16, 0.001, 8), (17, 0.00002, 1), (18, 0.00001, 1)] == hours(past)
+        assert [(0, 0.0006, 8), (8, 0.0008, 8), (16, 0.001, 8)] == hours(past)[:3]
+        assert [(17, 0.00002, 1), (18, 0.00001, 1)] == hours(past)[3:]
 
     async def test_inverse_where_there_is_no_other(self) -> None:
         """XRPUSD here; the minutes of the list (480) are 8 hours."""
@@ -313,24 +314,24 @@ class TestBadInput:
 
     def test_a_good_row_is_read(self, parse: Any, wrap: Any) -> None:
         """The others differ from it in one member."""
-        assert ([(MIDNIGHT, 0.0001)], 0) == parse(wire(wrap([GOOD])), "BTC")
+        assert ([(MIDNIGHT, 0.0001, None)], 0) == parse(wire(wrap([GOOD])), "BTC")
 
     @pytest.mark.parametrize("rate", ["NaN", "Infinity", "", None, "0.3", "-9", True, "much", {}])
     def test_what_is_no_rate_is_left_out(self, parse: Any, wrap: Any, rate: Any) -> None:
         """And counted beside the good rows."""
         rows = [GOOD, *bad("rate", rate)]
-        assert ([(MIDNIGHT, 0.0001)], 1) == parse(wire(wrap(rows)), "BTC")
+        assert ([(MIDNIGHT, 0.0001, None)], 1) == parse(wire(wrap(rows)), "BTC")
 
     @pytest.mark.parametrize("time", ["", None, 0, "soon"])
     def test_what_has_no_time_is_left_out(self, parse: Any, wrap: Any, time: Any) -> None:
         """A rate of no moment."""
         rows = [GOOD, *bad("time", time)]
-        assert ([(MIDNIGHT, 0.0001)], 1) == parse(wire(wrap(rows)), "BTC")
+        assert ([(MIDNIGHT, 0.0001, None)], 1) == parse(wire(wrap(rows)), "BTC")
 
     def test_another_contracts_rate_is_left_out(self, parse: Any, wrap: Any) -> None:
         """ETH's rate does not speak for BTC."""
         rows = [GOOD, *bad("name", "ETH")]
-        assert ([(MIDNIGHT, 0.0001)], 1) == parse(wire(wrap(rows)), "BTC")
+        assert ([(MIDNIGHT, 0.0001, None)], 1) == parse(wire(wrap(rows)), "BTC")
 
     def test_rows_without_their_members_are_a_change(self, parse: Any, wrap: Any) -> None:
         """The venue has another format."""
@@ -351,7 +352,7 @@ class TestBadInput:
 def test_a_dividend_is_no_funding() -> None:
     """Rows of the type Special are neither rates nor bad."""
     rows = [GOOD | {"rateType": "Special"}, GOOD | {"rateType": "Regular"}]
-    assert ([(MIDNIGHT, 0.0001)], 0) == fapi_past.parse_settled(wire(rows), "BTC")
+    assert ([(MIDNIGHT, 0.0001, None)], 0) == fapi_past.parse_settled(wire(rows), "BTC")
 
 
 def test_aster_asks_its_own_host() -> None:

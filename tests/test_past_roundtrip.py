@@ -1,189 +1,271 @@
-"""What the venues' pasts are read to be is what the simulated market holds, moment by moment."""
+"""`parse(render(market)) == market` for the past: what was paid and held is the market's.
 
-from typing import Any
+The simulated market shares no code with the parsers. Its rates are functions of time, so every
+settlement of every venue can be compared; BitMEX has no simulated side.
+"""
+
+from dataclasses import replace
 
 import pytest
-from worlds import MARKET, NOW, world
+from pasts import DAY, HOUR, MARKET, MINUTE, NOW, Simulated, asking_past, interest_of, rates_of
+from worlds import world
 
 from mmflow_mcp.app import App
-from mmflow_mcp.clock import DAY_MS, HOUR_MS
 from mmflow_mcp.core.fanout import Gathered, gather
 from mmflow_mcp.errors import AllVenuesFailed
-from mmflow_mcp.sim.market import Listing
+from mmflow_mcp.sim.shapes import Listing
+from mmflow_mcp.upstream.wire import Call
 from mmflow_mcp.venues import roll
 from mmflow_mcp.venues.capabilities import FundingHistory, OpenInterestHistory
 
 pytestmark = pytest.mark.anyio
-WEEK = (NOW - 7 * DAY_MS, NOW)
-COINS = ("BTC", "PEPE", "SHIB", "TIA", "ADA")
+
+HELD = ("binance", "bybit", "okx", "gateio", "kraken")
+# The period of these is told by the time between their rows.
+SPACED = ("hyperliquid", "binance", "aster", "bybit", "okx", "gateio")
+FUNDED = (*SPACED, "deribit", "kraken", "lighter")
+# Multiples, hourly ones, and the coins that only some venues have.
+COINS = {"deribit": ("BTC", "SOL"), "kraken": ("PEPE",)}
+# One for all tests that do not count requests: a year of hours need not be rendered each time.
+UPSTREAM = Simulated()
 
 
-async def past(app: App, capability: type, venue: str, coin: str, window: tuple[int, int]) -> Any:
-    """What a venue answers of a coin; one row and nothing to complain of."""
-    found = await gathered(app, capability, venue, coin, window)
-    assert ([], False, {}) == (found.notes, found.partial, found.not_listed)
-    (row,) = found.rows
-    return row
+def listed(venue: str, coin: str) -> list[Listing]:
+    """The live perpetuals of a coin."""
+    return [i for i in MARKET.listings(venue, NOW) if i.coin == coin and i.counted]
 
 
-async def gathered(
-    app: App, capability: type, venue: str, coin: str, window: tuple[int, int]
-) -> Gathered:
-    """The same with what is said about it."""
-    options = {"since_ms": window[0], "until_ms": window[1]}
-    return await gather(app.core(), capability, [roll()[venue]], (coin,), options=options)
+def paid(venue: str, listing: Listing, at: int) -> tuple[float, float]:
+    """(rate, hours) that the market settled at a moment."""
+    if venue == "deribit":
+        return MARKET.hourly_interest(listing, at), 1
+    # Lighter expresses its rate for eight hours and pays an eighth of it.
+    share = listing.paid_hours / listing.period_hours
+    return MARKET.settled_funding(listing, at) * share, listing.paid_hours
 
 
-@pytest.mark.parametrize("venue", ["hyperliquid", "binance", "aster", "bybit"])
-async def test_settled_rates_are_the_markets(venue: str) -> None:
-    """Every settlement of a week, of the main perpetual, with its rate and its period."""
-    async with world() as app:
-        for coin in COINS:
-            perp = MARKET.funding(venue, coin, NOW)
-            assert perp is not None
-            row = await past(app, FundingHistory, venue, coin, WEEK)
-            period = perp.listing.period_hours * HOUR_MS
-            settlements = range(-(-WEEK[0] // period) * period, WEEK[1], period)
-            assert (coin, venue, perp.listing.symbol) == (row.coin, row.venue, row.symbol)
-            assert list(settlements) == [one.ts for one in row.rates]
-            for one in row.rates:
-                assert perp.listing.period_hours == one.period_hours
-                truth = MARKET.settled_funding(perp.listing, one.ts)
-                assert pytest.approx(truth, rel=1e-9, abs=1e-12) == one.rate
-
-
-@pytest.mark.parametrize("venue", ["hyperliquid", "binance", "aster", "bybit"])
-async def test_a_quarter_of_a_year_comes_in_pages(venue: str) -> None:
-    """Each settlement once, across all borders of pages; TIA is paid every 1, 2 or 4 hours."""
-    since = NOW - 90 * DAY_MS
-    async with world() as app:
-        row = await past(app, FundingHistory, venue, "TIA", (since, NOW))
-    perp = MARKET.funding(venue, "TIA", NOW)
-    assert perp is not None
-    period = perp.listing.period_hours * HOUR_MS
-    assert list(range(-(-since // period) * period, NOW, period)) == [one.ts for one in row.rates]
-    assert {float(perp.listing.period_hours)} == {one.period_hours for one in row.rates}
-
-
-def truth(listings: list[Listing], at_ms: int) -> tuple[float, float]:
+def held(listings: list[Listing], at_ms: int) -> tuple[float, float]:
     """(coins, USD) of a coin's perpetuals at a moment, one-sided."""
     coins = usd = 0.0
     for listing in listings:
-        held, mark = MARKET.held(listing, at_ms)
-        worth = held * listing.contract_size * (1 if listing.margin == "inverse" else mark)
+        size, mark = MARKET.held(listing, at_ms)
+        worth = size * listing.contract_size * (1 if listing.margin == "inverse" else mark)
         usd += worth
         coins += worth / mark * (1 if listing.margin == "inverse" else listing.multiplier)
     return coins, usd
 
 
-@pytest.mark.parametrize("venue", ["binance", "bybit"])
-@pytest.mark.parametrize(("days", "minutes"), [(1, 5), (7, 15), (25, 60)])
-async def test_open_interest_is_the_markets(venue: str, days: int, minutes: int) -> None:
-    """Every point: all perpetuals, linear and inverse, at their marks, one-sided, on the grid."""
-    since, step = NOW - days * DAY_MS, minutes * 60_000
-    async with world() as app:
-        for coin in ("BTC", "PEPE", "ADA") if days < 25 else ("BTC",):
-            listings = [i for i in MARKET.listings(venue, NOW) if i.coin == coin and i.counted]
-            row = await past(app, OpenInterestHistory, venue, coin, (since, NOW))
-            assert (tuple(sorted(i.symbol for i in listings)), step) == (
-                row.symbols,
-                row.cadence_ms,
-            )
-            moments = [one.ts for one in row.points]
-            assert list(range(-(-since // step) * step, NOW, step)) == moments
-            for one in row.points[:: max(1, len(moments) // 50)]:
-                coins, usd = truth(listings, one.ts)
-                assert pytest.approx(coins, rel=1e-9) == one.coins
-                assert pytest.approx(usd, rel=1e-9) == one.usd
+def main_of(venue: str, coin: str) -> Listing:
+    """The coin's main perpetual."""
+    perp = MARKET.funding(venue, coin, NOW)
+    assert perp is not None
+    return perp.listing
+
+
+@pytest.mark.parametrize("venue", FUNDED)
+async def test_funding_is_what_the_market_settled(venue: str) -> None:
+    """Five days: every settlement once, its rate, sign and period, of the main perpetual."""
+    since, until = NOW - 5 * DAY, NOW - 5 * HOUR
+    for coin in COINS.get(venue, ("PEPE", "TIA")):
+        ask = asking_past(venue, coin, since, until, UPSTREAM)
+        (row,) = await rates_of(ask)
+        main = main_of(venue, coin)
+        assert (coin, venue, main.symbol, []) == (row.coin, row.venue, row.symbol, ask.shortfalls)
+        step = round(paid(venue, main, NOW)[1] * HOUR)
+        assert list(range(-(-since // step) * step, until, step)) == [one.ts for one in row.rates]
+        for one in row.rates:
+            expected, hours = paid(venue, main, one.ts)
+            assert pytest.approx(expected, rel=1e-9, abs=1e-12) == one.rate
+            assert hours == one.period_hours
+
+
+@pytest.mark.parametrize("venue", FUNDED)
+async def test_the_edges_of_a_window_do_not_change_what_is_in_it(venue: str) -> None:
+    """Two halves make the whole: since is inclusive, until exclusive."""
+    middle = NOW // (8 * HOUR) * 8 * HOUR - DAY
+    coin = COINS.get(venue, ("PEPE",))[-1]
+    spans = [(middle - 2 * DAY, middle), (middle, NOW), (middle - 2 * DAY, NOW)]
+    rows = []
+    for since, until in spans:
+        ask = asking_past(venue, coin, since, until, UPSTREAM)
+        rows += await rates_of(ask)
+        assert [] == ask.shortfalls
+    first, second, whole = (row.rates for row in rows)
+    assert whole == first + second
+    assert middle == second[0].ts
+
+
+@pytest.mark.parametrize(
+    ("venue", "coin", "days"),
+    [("hyperliquid", "TIA", 40), ("okx", "TIA", 60), ("bybit", "TIA", 40), ("bybit", "BTC", 300)],
+)
+async def test_months_come_in_pages(venue: str, coin: str, days: int) -> None:
+    """Each settlement once, across all borders of pages; Bybit beyond 200 days as well."""
+    since = NOW - days * DAY
+    ask = asking_past(venue, coin, since, NOW, UPSTREAM)
+    (row,) = await rates_of(ask)
+    hours = main_of(venue, coin).paid_hours
+    step = hours * HOUR
+    assert list(range(-(-since // step) * step, NOW, step)) == [one.ts for one in row.rates]
+    assert ({float(hours)}, []) == ({one.period_hours for one in row.rates}, ask.shortfalls)
+
+
+@pytest.mark.parametrize("venue", HELD)
+@pytest.mark.parametrize(("hours", "coin"), [(6, "PEPE"), (30, "BTC")])
+async def test_open_interest_is_what_the_market_held(venue: str, hours: int, coin: str) -> None:
+    """Coins and dollars of every moment, one-sided, over all perpetuals of the coin."""
+    since, until = NOW - hours * HOUR, NOW - HOUR
+    ask = asking_past(venue, coin, since, until, UPSTREAM)
+    (row,) = await interest_of(ask)
+    perps = listed(venue, coin)
+    assert [] == ask.shortfalls
+    assert tuple(sorted(one.symbol for one in perps)) == row.symbols
+    step = row.cadence_ms
+    assert hours > 6 or step == 5 * MINUTE
+    assert list(range(-(-since // step) * step, until, step)) == [one.ts for one in row.points]
+    for one in row.points[:: 1 + len(row.points) // 20]:
+        assert pytest.approx(held(perps, one.ts), rel=1e-9) == (one.coins, one.usd)
+
+
+@pytest.mark.parametrize("venue", ["binance", "bybit", "kraken"])
+async def test_a_month_is_told_by_the_hour(venue: str) -> None:
+    """In one answer, whole."""
+    since = NOW - 29 * DAY
+    ask = asking_past(venue, COINS.get(venue, ("TIA",))[-1], since, NOW, UPSTREAM)
+    (row,) = await interest_of(ask)
+    assert (HOUR, []) == (row.cadence_ms, ask.shortfalls)
+    assert 29 * 24 == len(row.points)
+
+
+async def test_a_window_beyond_a_reach_is_told_coarser() -> None:
+    """OKX: a month by the day; of a week by the hour the venue has five days, and says so."""
+    ask = asking_past("okx", "BTC", NOW - 30 * DAY, NOW, UPSTREAM)
+    (row,) = await interest_of(ask)
+    assert (DAY, 29, []) == (row.cadence_ms, len(row.points), ask.shortfalls)
+    ask = asking_past("okx", "BTC", NOW - 7 * DAY, NOW, UPSTREAM)
+    (row,) = await interest_of(ask)
+    assert (HOUR, 5 * 24 - 1) == (row.cadence_ms, len(row.points))
+    assert ["missing: open interest of BTC before 2026-09-10 07:00"] == ask.shortfalls
 
 
 async def test_bybit_before_the_one_sided_number() -> None:
     """A window across 2026-06-11, from when on it is told: no step of a factor of two."""
-    since, until = 1_781_136_000_000 - 30 * HOUR_MS, 1_781_136_000_000 + 30 * HOUR_MS
-    listings = [i for i in MARKET.listings("bybit", NOW) if i.coin == "BTC" and i.counted]
+    change = 1_781_136_000_000
+    ask = asking_past("bybit", "BTC", change - 6 * HOUR, change + 6 * HOUR, UPSTREAM)
+    (row,) = await interest_of(ask)
+    assert 12 * 12 == len(row.points)
+    for one in row.points[::13]:
+        assert pytest.approx(held(listed("bybit", "BTC"), one.ts)[0], rel=1e-9) == one.coins
+
+
+@pytest.mark.parametrize("venue", FUNDED)
+async def test_the_past_is_asked_once(venue: str) -> None:
+    """The same question again, and one a few seconds later: no request more."""
+    upstream = Simulated()
+    counts = []
+    for since in (NOW - 5 * HOUR, NOW - 5 * HOUR, NOW - 5 * HOUR + 30_000):
+        ask = asking_past(venue, "BTC", since, NOW, upstream)
+        await rates_of(ask)
+        if venue in HELD:
+            await interest_of(ask)
+        counts.append(len(upstream.calls))
+    assert counts[0] == counts[1] == counts[2]
+    assert len({call.key for call in upstream.calls}) == len(upstream.calls)
+
+
+class Aged(Simulated):
+    """A simulated venue whose answers to what supports an answer are old."""
+
+    async def fetch(self, call: Call, deadline: float) -> object:  # type: ignore[override]
+        """As it is, read five hours ago where it is a reference."""
+        wire, stale = await super().fetch(replace(call), deadline)
+        if call.reference:
+            wire.fetched_at -= 5 * HOUR
+        return wire, stale
+
+
+@pytest.mark.parametrize("venue", FUNDED)
+async def test_lists_and_older_pages_do_not_age_an_answer(venue: str) -> None:
+    """It is as old as its newest page; many days, so that there are older ones."""
+    ask = asking_past(venue, "BTC", NOW - 45 * DAY, NOW, Aged())
+    (row,) = await rates_of(ask)
+    assert (NOW, NOW) == (row.fetched_at, ask.read_at)
+    if venue in HELD:
+        ask = asking_past(venue, COINS.get(venue, ("TIA",))[-1], NOW - 2 * DAY, NOW, Aged())
+        (past,) = await interest_of(ask)
+        assert (NOW, NOW) == (past.fetched_at, ask.read_at)
+
+
+async def gathered(
+    app: App, capability: type, venue: str, coin: str, since: int = NOW - 7 * DAY
+) -> Gathered:
+    """What the fan-out answers about one venue."""
+    options = {"since_ms": since, "until_ms": NOW}
+    return await gather(app.core(), capability, [roll()[venue]], (coin,), options=options)
+
+
+async def test_a_question_through_the_fan_out() -> None:
+    """An unknown coin is not listed anywhere and no venue is said to have failed."""
+    span = {"since_ms": NOW - 2 * HOUR, "until_ms": NOW}
     async with world() as app:
-        row = await past(app, OpenInterestHistory, "bybit", "BTC", (since, until))
-    assert 60 * 12 == len(row.points)
-    for one in row.points[::40]:
-        assert pytest.approx(truth(listings, one.ts)[0], rel=1e-9) == one.coins
-
-
-@pytest.mark.parametrize("venue", ["hyperliquid", "binance", "aster", "bybit"])
-async def test_an_unknown_coin_is_not_listed(venue: str) -> None:
-    """The fan-out knows it from the universe, and nothing is partial."""
-    async with world() as app:
-        for capability in (FundingHistory, OpenInterestHistory):
-            if isinstance(roll()[venue], capability):
-                found = await gathered(app, capability, venue, "NOPE", WEEK)
-                assert ([], [], {"NOPE": [venue]}) == (found.rows, found.notes, found.not_listed)
-
-
-async def test_the_same_question_again_asks_nobody() -> None:
-    """Answers are shared: of a week that is over for hours."""
-    window = (NOW - 9 * DAY_MS, NOW - 2 * DAY_MS)
-    async with world() as app:
-        for venue in ("binance", "bybit", "hyperliquid"):
-            first = await past(app, FundingHistory, venue, "BTC", window)
-            before = app.core().upstream.health.all()
-            assert first == await past(app, FundingHistory, venue, "BTC", window)
-            after = app.core().upstream.health.all()
-            assert [h.requests for h in before] == [h.requests for h in after]
+        for capability, names in ((FundingHistory, FUNDED), (OpenInterestHistory, HELD)):
+            venues = [roll()[name] for name in names]
+            found = await gather(app.core(), capability, venues, ("NOPE",), options=span)
+            known = await gather(app.core(), capability, venues, ("ETH",), options=span)
+            assert ([], [], False) == (found.rows, found.notes, found.partial)
+            assert {"NOPE": [venue.id for venue in venues]} == found.not_listed
+            assert [venue.id for venue in venues] == [row.venue for row in known.rows]
+            assert [] == known.notes
 
 
 async def test_a_fault_of_one_line_is_told() -> None:
     """COIN-M out of order: no smaller sum of USD-M alone, and the venue is named."""
     async with world("binance/BTCUSD&contractType:http=503") as app:
-        found = await gathered(app, OpenInterestHistory, "binance", "BTC", WEEK)
+        found = await gathered(app, OpenInterestHistory, "binance", "BTC", NOW - DAY)
     (row,) = found.rows
     assert (True, ()) == (found.partial, row.points)
     (note,) = found.notes
     assert ("binance", True) == (note["source"], "BTCUSD_PERP" in note["reason"])
 
 
-@pytest.mark.parametrize("venue", ["hyperliquid", "binance", "aster", "bybit"])
+@pytest.mark.parametrize("venue", SPACED)
 async def test_missing_rows_never_make_a_longer_period(venue: str) -> None:
     """A tenth of the rows is lost on the way: what is left has its true rate and period."""
+    coin = "SHIB"
     async with world(f"{venue}/unding:drop=0.1") as app:
-        found = await gathered(app, FundingHistory, venue, "SHIB", WEEK)
-    perp = MARKET.funding(venue, "SHIB", NOW)
+        found = await gathered(app, FundingHistory, venue, coin)
     (row,) = found.rows
-    assert perp is not None
-    period = perp.listing.period_hours
-    assert 0.7 * 168 / period < len(row.rates) < 168 / period
-    assert {float(period)} == {one.period_hours for one in row.rates}
+    main = main_of(venue, coin)
+    hours = paid(venue, main, NOW)[1]
+    assert 0.6 * 168 / hours < len(row.rates) < 168 / hours
     for one in row.rates:
-        truth = MARKET.settled_funding(perp.listing, one.ts)
-        assert pytest.approx(truth, rel=1e-9, abs=1e-12) == one.rate
+        expected = paid(venue, main, one.ts)
+        assert pytest.approx(expected, rel=1e-9, abs=1e-12) == (one.rate, one.period_hours)
+
+
+@pytest.mark.parametrize("venue", sorted({*SPACED, *HELD} - {"kraken"}))
+async def test_rows_told_twice_count_once(venue: str) -> None:
+    """Every row of every list twice: the same rates and the same sums."""
+    since = NOW - 6 * HOUR
+    async with world(f"{venue}:duplicate") as twice:
+        for capability, ask_once in (
+            (FundingHistory, rates_of),
+            (OpenInterestHistory, interest_of),
+        ):
+            if isinstance(roll()[venue], capability):
+                once: object = await ask_once(asking_past(venue, "BTC", since, NOW, UPSTREAM))
+                again = await gathered(twice, capability, venue, "BTC", since)
+                assert [once, []] == [again.rows, again.notes]
 
 
 @pytest.mark.parametrize("venue", ["hyperliquid", "binance", "aster", "bybit"])
-async def test_rows_told_twice_count_once(venue: str) -> None:
-    """Every row of every list twice: the same rates and the same sums."""
-    async with world() as app, world(f"{venue}:duplicate") as twice:
-        for capability in (FundingHistory, OpenInterestHistory):
-            if isinstance(roll()[venue], capability):
-                window = (NOW - DAY_MS, NOW)
-                once = await gathered(app, capability, venue, "BTC", window)
-                again = await gathered(twice, capability, venue, "BTC", window)
-                assert [once.rows, []] == [again.rows, again.notes]
-
-
-@pytest.mark.parametrize(
-    ("venue", "field"),
-    [
-        ("hyperliquid", "fundingRate"),
-        ("binance", "fundingRate"),
-        ("aster", "fundingRate"),
-        ("bybit", "fundingRate"),
-    ],
-)
-async def test_absurd_rates_are_left_out_and_told(venue: str, field: str) -> None:
+async def test_absurd_rates_are_left_out_and_told(venue: str) -> None:
     """1e308, NaN, text: never a rate."""
     async with world(
-        f"{venue}/istory:absurd={field}", f"{venue}/fundingRate:absurd={field}"
+        f"{venue}/istory:absurd=fundingRate", f"{venue}/fundingRate:absurd=fundingRate"
     ) as app:
         try:
-            found = await gathered(app, FundingHistory, venue, "BTC", WEEK)
+            found = await gathered(app, FundingHistory, venue, "BTC")
         except AllVenuesFailed as failure:
             assert "could not be read" in str(failure.sources)  # noqa: PT017
         else:

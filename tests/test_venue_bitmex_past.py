@@ -12,7 +12,7 @@ from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.bitmex import Bitmex
 from mmflow_mcp.venues.bitmex_moments import write_moment
 from mmflow_mcp.venues.bitmex_past import forms_of, parse_fundings
-from mmflow_mcp.venues.settlements import Window
+from mmflow_mcp.venues.windows import Page
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +51,7 @@ async def test_a_recording_of_all_rows_stands_for_a_window() -> None:
     ask = asking("BTC", NOON, NOON + HOUR)
     await VENUE.funding_history(ask)
     first, second = requests_of(ask)
-    assert "symbol=XBTUSD&count=500&startTime=2015-12-31" in first
+    assert "symbol=XBTUSD&count=500&startTime=2016-06-03T12" in first
     assert second.endswith("/api/v1/funding")
 
 
@@ -75,10 +75,9 @@ async def test_an_unknown_coin_is_not_listed() -> None:
 async def test_what_fails_is_told_or_raised() -> None:
     """One window of two is kept; none is the venue's failure."""
     failed = VenueTimeout("timeout: no answer")
-    (newer, older) = (Window(n * 160 * DAY, (n + 1) * 160 * DAY) for n in (105, 104))
-    assert newer.start <= NOON < newer.end
-    lost = {forms_of("XBTUSD", older)[0].url: failed}
-    ask = asking("BTC", older.start, NOON + HOUR, **lost)
+    since = NOON - 170 * DAY
+    lost = {forms_of("XBTUSD", Page(since, since + 160 * DAY))[0].url: failed}
+    ask = asking("BTC", since, NOON + HOUR, **lost)
     (row,) = await VENUE.funding_history(ask)
     assert 2 == len(row.rates)
     assert "timeout: no answer (funding)" in ask.shortfalls
@@ -90,7 +89,9 @@ async def test_a_long_question_is_cut_and_told() -> None:
     """Seven windows of 160 days."""
     ask = asking("BTC", 0, AT)
     await VENUE.funding_history(ask)
-    assert any(said.startswith("missing: funding of XBTUSD before 2023") for said in ask.shortfalls)
+    assert any(
+        said.startswith("missing: settled rates of XBTUSD before 2023") for said in ask.shortfalls
+    )
 
 
 @pytest.mark.parametrize("doc", [{}, "<html>", None, {"error": {"message": "x", "name": "y"}}])

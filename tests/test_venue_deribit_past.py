@@ -69,7 +69,9 @@ async def test_long_questions_are_cut_and_told() -> None:
     (row,) = await VENUE.funding_history(ask)
     assert ("ETH-PERPETUAL", ()) == (row.symbol, row.rates)
     assert 13 == len(requests_of(ask))
-    assert [said for said in ask.shortfalls if said.startswith("missing: funding of ETH-PERP")]
+    assert [
+        said for said in ask.shortfalls if said.startswith("missing: settled rates of ETH-PERP")
+    ]
 
 
 async def test_an_unknown_coin_is_not_listed() -> None:
@@ -91,13 +93,13 @@ async def test_a_failing_list_is_no_unlisted_coin() -> None:
 def test_another_shape_is_the_venues_change(doc: Any) -> None:
     """Never an empty history."""
     with pytest.raises(VenueChanged):
-        parse_hours(told(doc))
+        parse_hours(told(doc), "X")
 
 
 def test_bad_rows_are_dropped_and_counted() -> None:
     """A missing hour's figure is not taken from the eight."""
     good = {"timestamp": SIX, "interest_1h": 0.00001, "interest_8h": 0.1}
     rows = [good, good, {"timestamp": SIX, "interest_8h": 0.1}, {**good, "interest_1h": "NaN"}]
-    found, bad = parse_hours(told({"result": rows}))
+    found, bad = parse_hours(told({"result": rows}), "X")
     assert (2, 2) == (len(found), bad)
-    assert ([], 0) == parse_hours(told({"result": []}))
+    assert ([], 0) == parse_hours(told({"result": []}), "X")

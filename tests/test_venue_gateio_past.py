@@ -14,13 +14,14 @@ from mmflow_mcp.venues.contracts import Contract
 from mmflow_mcp.venues.gateio import Gateio
 from mmflow_mcp.venues.gateio_past import (
     CADENCES,
-    FUNDING_WINDOW_MS,
+    RATE_HOURS,
     count_sides,
     fundings,
     parse_fundings,
     parse_stats,
+    read_birth,
 )
-from mmflow_mcp.venues.settlements import Window
+from mmflow_mcp.venues.windows import Page
 
 pytestmark = pytest.mark.anyio
 
@@ -49,6 +50,12 @@ def point(contracts: Any, mark: Any = 80_000, **more: Any) -> dict[str, Any]:
     return {"time": SIX // 1000, "open_interest": contracts, "mark_price": mark, **more}
 
 
+def value(found: list[PastInterest]) -> tuple[float, float | None]:
+    """Coins and dollars of the one point."""
+    (one,) = found
+    return one.coins, one.usd
+
+
 async def test_settlements_are_at_the_hour_whatever_second_is_told() -> None:
     """Seconds, one or two after the hour; every eight hours by the spacing."""
     ask = asking("BTC", FOUR - 24 * HOUR)
@@ -70,12 +77,15 @@ async def test_the_period_of_a_contract_changes() -> None:
 
 
 async def test_the_window_is_in_seconds_and_shared() -> None:
-    """40 days of hourly settlements fit into one page of 1,000."""
-    ask = asking("BTC", FOUR)
-    await VENUE.funding_history(ask)
-    (url,) = (url for url in requests_of(ask) if "funding_rate" in url)
-    start = SIX // FUNDING_WINDOW_MS * FUNDING_WINDOW_MS // 1000
-    assert f"from={start}&to={SIX // 1000 + 3600}&limit=1000" in url
+    """Whole hours with two periods of eight on both sides, up to the present."""
+    urls = []
+    for since in (FOUR, FOUR + 60_000):
+        ask = asking("BTC", since)
+        await VENUE.funding_history(ask)
+        urls += [url for url in requests_of(ask) if "funding_rate" in url]
+    assert urls[0] == urls[1]
+    start, end = (FOUR - 16 * HOUR) // 1000, (SIX + HOUR) // 1000
+    assert f"from={start}&to={end}&limit=1000" in urls[0]
 
 
 async def test_a_long_question_is_cut_and_told() -> None:
@@ -84,23 +94,24 @@ async def test_a_long_question_is_cut_and_told() -> None:
     (row,) = await VENUE.funding_history(ask)
     assert () == row.rates
     assert 9 == sum("funding_rate" in url for url in requests_of(ask))
-    assert ["missing: funding of BTC_USDT before 2025-09-29 00:00 UTC"] == ask.shortfalls
+    said = "missing: settled rates of BTC_USDT before 2025-09-29 00:00, one answer goes no further"
+    assert [said] == ask.shortfalls
 
 
 def test_points_of_a_linear_contract_are_halved_contracts() -> None:
     """640,887,002 contracts of 0.0001 coins are 320,443,501 of one side."""
     found, bad = parse_stats(told([point(640_887_002, "77748.1")]), LINEAR, FINE.ms, 2)
     assert 0 == bad
-    assert pytest.approx((32_044.3501, 32_044.3501 * 77_748.1)) == found[SIX]
+    assert pytest.approx((32_044.3501, 32_044.3501 * 77_748.1)) == value(found)
     whole, _ = parse_stats(told([point("100", None)]), LINEAR, FINE.ms, 1)
-    assert {SIX: (0.01, None)} == whole
+    assert [PastInterest(SIX, 0.01, None)] == whole
 
 
 def test_points_of_an_inverse_contract_are_dollars() -> None:
     """Its `open_interest_usd` is no dollars; without a mark there are no coins."""
     rows = [point(18_467_268, 77_750, open_interest_usd=587_456_789.12)]
     found, _ = parse_stats(told(rows), INVERSE, FINE.ms, 2)
-    assert pytest.approx((9_233_634 / 77_750, 9_233_634)) == found[SIX]
+    assert pytest.approx((9_233_634 / 77_750, 9_233_634)) == value(found)
     with pytest.raises(VenueChanged):
         parse_stats(told([point(10, 0)]), INVERSE, FINE.ms, 2)
 
@@ -109,7 +120,7 @@ def test_an_odd_number_of_whole_contracts_is_not_both_sides() -> None:
     """Twice anything whole is even: such a point is left out, not halved."""
     rows = [point(10), point(12), point("10.5"), {**point(11), "time": SIX // 1000 + 300}]
     found, bad = parse_stats(told(rows), LINEAR, FINE.ms, 2)
-    assert ([SIX], 1) == (list(found), bad)
+    assert ([5, 6, 5.25], 1) == ([round(one.coins / LINEAR.size, 9) for one in found], bad)
     assert 1 == len(parse_stats(told([point(11)]), LINEAR, FINE.ms, 1)[0])
 
 
@@ -145,7 +156,7 @@ async def test_open_interest_is_all_contracts_one_sided() -> None:
     assert PastInterest(SIX + 900_000, row.points[3].coins, None) == row.points[3]
     assert [
         "changed: 1 row could not be read",
-        "missing: 1 moment at which BTC_USDT has no open interest",
+        "missing: open interest of BTC_USDT at 1 moment, left out",
     ] == ask.shortfalls
 
 
@@ -178,8 +189,8 @@ async def test_an_unknown_coin_is_not_listed() -> None:
 
 async def test_a_page_that_fails_is_told_and_all_that_fail_are_an_error() -> None:
     """One of two windows is kept; none is the venue's failure."""
-    old = SIX // FUNDING_WINDOW_MS * FUNDING_WINDOW_MS - 10 * DAY
-    lost = {"to=1786752000": VenueTimeout("timeout: no answer")}
+    old = SIX - RATE_HOURS * HOUR - 10 * DAY
+    lost = {f"from={(old - 16 * HOUR) // 1000}": VenueTimeout("timeout: no answer")}
     ask = asking("BTC", old, **lost)
     (row,) = await VENUE.funding_history(ask)
     assert 5 == len(row.rates)
@@ -192,18 +203,24 @@ async def test_a_page_that_fails_is_told_and_all_that_fail_are_an_error() -> Non
 def test_another_shape_is_the_venues_change(doc: Any) -> None:
     """Never an empty history; an empty list is one."""
     with pytest.raises(VenueChanged):
-        parse_fundings(told(doc))
+        parse_fundings(told(doc), "X")
     with pytest.raises(VenueChanged):
         parse_stats(told(doc), LINEAR, FINE.ms, 2)
-    assert ([], 0) == parse_fundings(told([]))
+    assert ([], 0) == parse_fundings(told([]), "X")
 
 
 def test_bad_rows_are_dropped_and_counted() -> None:
     """NaN, missing members, beyond belief."""
     rows = [{"t": 1, "r": "0.1"}, {"t": 1, "r": "NaN"}, {"t": 2, "r": "0.1"}, {"r": "0.1"}]
-    assert 2 == parse_fundings(told(rows))[1]
-    found, bad = parse_fundings(sample("gateio-past", BTC_PAGE))
+    assert 2 == parse_fundings(told(rows), "X")[1]
+    found, bad = parse_fundings(sample("gateio-past", BTC_PAGE), "X")
     assert (5, 0) == (len(found), bad)
 
 
-BTC_PAGE = fundings("BTC_USDT", Window(1_786_752_000_000, 1_789_412_400_000), AT)
+BTC_PAGE = fundings("BTC_USDT", Page(1_786_752_000_000, 1_789_412_400_000))
+
+
+def test_births_are_read_where_they_are_told() -> None:
+    """`create_time` in seconds."""
+    rows: list[dict[str, Any]] = [{"create_time": 1_700_000_000}, {"create_time": 0}, {}]
+    assert [1_700_000_000_000, None, None] == [read_birth(row) for row in rows]

@@ -19,6 +19,7 @@ from mmflow_mcp.venues.kraken_past import (
     parse_fundings,
     parse_interest,
     parse_marks,
+    read_birth,
 )
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +81,7 @@ async def test_where_the_rates_begin_is_told() -> None:
     """A question that goes back further than the venue does."""
     ask = asking("BTC", SIX - 500 * HOUR)
     await VENUE.funding_history(ask)
-    assert ["missing: funding of PF_XBTUSD before 2026-09-14 14:00 UTC"] == ask.shortfalls
+    assert ["missing: settled rates of PF_XBTUSD before 2026-09-14 14:00"] == ask.shortfalls
 
 
 async def test_open_interest_adds_the_linear_and_the_inverse_perpetual() -> None:
@@ -95,7 +96,7 @@ async def test_open_interest_adds_the_linear_and_the_inverse_perpetual() -> None
     assert [n for n in range(11) if n != 4] == [(p.ts - SIX) // 300_000 for p in row.points]
     assert [
         "changed: 1 row could not be read",
-        "missing: 1 moment at which PF_XBTUSD has no open interest",
+        "missing: open interest of PF_XBTUSD at 1 moment, left out",
     ] == ask.shortfalls
 
 
@@ -118,8 +119,8 @@ async def test_without_marks_a_linear_contract_has_coins_only() -> None:
 
 def test_multiples_are_divided_out() -> None:
     """5 units of 1000PEPE at 0.01 dollars are 5,000 coins."""
-    assert ({SIX: (5_000.0, 0.05)}, 0) == as_samples(LINEAR, {SIX: 5.0}, {SIX: 0.01})
-    assert ({}, 0) == as_samples(INVERSE, {SIX: 5.0}, {})
+    assert ([PastInterest(SIX, 5_000.0, 0.05)], 0) == as_samples(LINEAR, {SIX: 5.0}, {SIX: 0.01})
+    assert ([], 0) == as_samples(INVERSE, {SIX: 5.0}, {})
     with pytest.raises(VenueChanged):
         as_samples(LINEAR, {SIX: 1e20}, {SIX: 0.01})
 
@@ -184,3 +185,11 @@ def test_bad_rows_are_dropped_and_counted() -> None:
     assert ({1_000: 1.0, 2_000: 7.0}, 1) == parse_interest(told({"result": columns}))
     candles = [{"time": 5, "open": "2"}, {"time": 6, "open": "0"}]
     assert ({5: 2.0}, 1) == parse_marks(told({"candles": candles}))
+
+
+def test_births_are_read_where_they_are_told() -> None:
+    """A moment with a zone; anything else tells nothing."""
+    told_at = ["2026-09-14T18:00:00.000Z", "2026-09-14T18:00:00", "", None, 5]
+    births = [read_birth({"openingDate": at}) for at in told_at]
+    assert [SIX, None, None, None, None] == births
+    assert read_birth({}) is None

@@ -11,16 +11,17 @@ from mmflow_mcp.rows.history import PastInterest, SettledRate
 from mmflow_mcp.upstream.wire import Wire
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.contracts import Contract
-from mmflow_mcp.venues.okx import Okx
+from mmflow_mcp.venues.okx import Okx, instruments
 from mmflow_mcp.venues.okx_past import (
     CADENCES,
-    PAGE,
+    ROWS,
     fundings,
     interest,
+    parse_births,
     parse_fundings,
     parse_interest,
 )
-from mmflow_mcp.venues.settlements import Window
+from mmflow_mcp.venues.windows import Page
 
 pytestmark = pytest.mark.anyio
 
@@ -30,6 +31,7 @@ AT = 1_789_412_345_678
 SIX = 1_789_408_800_000
 FOUR = SIX - 2 * HOUR
 FINE = CADENCES[0]
+NEWEST = Page(SIX - DAY, SIX + HOUR)
 SWAP = Contract("BTC-USDT-SWAP", "BTC", 1, "USDT", "linear", 0.01)
 
 
@@ -45,7 +47,7 @@ def told(*rows: Any, code: str = "0") -> Wire:
 
 def test_the_rate_that_was_charged_is_read() -> None:
     """`realizedRate`; at one settlement the prediction even had the other sign."""
-    wire = sample("okx-past", fundings("BTC-USDT-SWAP", None, AT))
+    wire = sample("okx-past", fundings("BTC-USDT-SWAP", NEWEST))
     found, bad = parse_fundings(wire, "BTC-USDT-SWAP")
     rates = {payment.ts: payment.rate for payment in found}
     assert -0.00045 == rates[FOUR - 24 * HOUR]
@@ -63,7 +65,7 @@ async def test_funding_of_eight_hours() -> None:
     assert {8} == {rate.period_hours for rate in row.rates}
     assert [
         "changed: 1 row could not be read",
-        "missing: the period of 2 settlements of BTC-USDT-SWAP",
+        "missing: 2 rates of BTC-USDT-SWAP without a known hour or period",
     ] == ask.shortfalls
 
 
@@ -94,9 +96,9 @@ async def test_pages_go_back_until_the_time_is_reached() -> None:
         at = {"fundingTime": str(FOUR - n * HOUR), "instId": "BTC-USDT-SWAP"}
         return {**at, "realizedRate": "0.00001", "fundingRate": "0.9"}
 
-    first = [row(n) for n in range(PAGE)]
-    after = f"after={FOUR - (PAGE - 1) * HOUR}"
-    rest = [row(n) for n in range(PAGE, PAGE + 40)]
+    first = [row(n) for n in range(ROWS)]
+    after = f"after={FOUR - (ROWS - 1) * HOUR}"
+    rest = [row(n) for n in range(ROWS, ROWS + 40)]
     pages = {after: told(*rest).doc, "funding-rate-history": told(*first).doc}
     ask = asking("BTC", FOUR - 110 * HOUR, **pages)
     (whole,) = await VENUE.funding_history(ask)
@@ -108,7 +110,7 @@ async def test_pages_go_back_until_the_time_is_reached() -> None:
     )
     (part,) = await VENUE.funding_history(broken)
     # The oldest of the page had no neighbour before it and takes the spacing that follows.
-    assert PAGE == len(part.rates)
+    assert ROWS == len(part.rates)
     assert "timeout: no answer (funding-rate-history)" in broken.shortfalls
 
 
@@ -116,18 +118,18 @@ async def test_what_the_venue_no_longer_keeps_is_told() -> None:
     """Three months of funding: a year asked for says from when on there is some."""
     ask = asking("PEPE", AT - 365 * DAY)
     await VENUE.funding_history(ask)
-    assert "missing: funding of PEPE-USDT-SWAP before 2026-09-13 08:00 UTC" in ask.shortfalls
+    assert "missing: settled rates of PEPE-USDT-SWAP before 2026-09-13 08:00" in ask.shortfalls
 
 
-async def test_a_settled_past_shares_its_page_by_the_day() -> None:
-    """Two questions about last week, an hour apart, ask the same address."""
+async def test_a_settled_past_shares_its_page_by_the_hour() -> None:
+    """Two questions about last week, minutes apart, ask the same address."""
     urls = []
-    for shift in (0, HOUR):
+    for shift in (60_000, HOUR // 2):
         ask = asking("BTC", SIX - 9 * DAY + shift, SIX - 7 * DAY + shift, after=told().doc)
         await VENUE.funding_history(ask)
         urls.append(requests_of(ask)[-1])
     assert urls[0] == urls[1]
-    assert f"after={(SIX - 6 * DAY) // DAY * DAY + DAY}" in urls[0]
+    assert f"after={SIX - 7 * DAY + 17 * HOUR}" in urls[0]
 
 
 async def test_open_interest_is_all_swaps_or_none() -> None:
@@ -142,8 +144,8 @@ async def test_open_interest_is_all_swaps_or_none() -> None:
     assert expected == [point.ts for point in row.points]
     assert [
         "changed: 1 row could not be read",
-        "missing: 1 moment at which BTC-USDT-SWAP has no open interest",
-        "missing: 1 moment at which BTC-USDC-SWAP has no open interest",
+        "missing: open interest of BTC-USDT-SWAP at 1 moment, left out",
+        "missing: open interest of BTC-USDC-SWAP at 1 moment, left out",
     ] == sorted(ask.shortfalls, key=lambda said: (said[0], "USDC" in said))
 
 
@@ -187,8 +189,8 @@ def test_bad_rows_are_dropped_and_counted() -> None:
     good = [str(SIX), "100", "1", "80000"]
     rows = [[str(SIX), "1"], ["x", "1", "1", "1"], [str(SIX), "1", "NaN", "1"]]
     found, bad = parse_interest(told(good, good, good, *rows), SWAP, FINE.ms)
-    assert ({SIX: (1.0, 80_000.0)}, 3) == (found, bad)
-    assert {SIX: (1.0, None)} == parse_interest(told(good[:3]), SWAP, FINE.ms)[0]
+    assert ([PastInterest(SIX, 1.0, 80_000.0)] * 3, 3) == (found, bad)
+    assert [PastInterest(SIX, 1.0, None)] == parse_interest(told(good[:3]), SWAP, FINE.ms)[0]
     row = {"instId": "BTC-USDT-SWAP", "fundingTime": str(SIX), "realizedRate": "0.3"}
     with pytest.raises(VenueChanged, match="1 of 1 rows"):
         parse_fundings(told(row), "BTC-USDT-SWAP")
@@ -201,7 +203,25 @@ def test_bad_rows_are_dropped_and_counted() -> None:
 
 def test_weights_are_the_published_limits() -> None:
     """20 in 2 s of the meter: 10 of funding, 5 of statistics."""
-    window = Window(0, DAY)
-    assert 2 == fundings("X", None, AT).weight
-    assert 4 == interest("X", FINE, window, AT).weight
-    assert (60, 21_600) == (fundings("X", None, AT).fresh, fundings("X", 0, AT).fresh)
+    assert (2, 4) == (fundings("X", NEWEST).weight, interest("X", FINE, NEWEST).weight)
+
+
+async def test_before_its_listing_a_swap_holds_nothing() -> None:
+    """BTC-USD-SWAP is listed at 18:30: before, the two others are all of it."""
+    wire = sample("okx", instruments("SWAP"))
+    rows = [
+        row | ({"listTime": str(SIX + HOUR // 2)} if row["instId"] == "BTC-USD-SWAP" else {})
+        for row in wire.doc["data"]
+    ]
+    page = [[str(SIX + n * 300_000), "100", "1", "80000"] for n in range(11)]
+    answers = {"instruments": told(*rows).doc, "instId=BTC-USD-SWAP": told(*page[6:]).doc}
+    ask = asking("BTC", SIX, **answers, **{"open-interest-history": told(*page).doc})
+    (row,) = await VENUE.open_interest_history(ask)
+    assert [2.0] * 6 + [3.0] * 5 == [point.coins for point in row.points]
+    assert [] == ask.shortfalls
+
+
+def test_births_are_read_where_they_are_told() -> None:
+    """Text in ms; an empty one tells nothing."""
+    rows = [{"instId": name, "listTime": at} for name, at in (("A", "5"), ("B", ""))]
+    assert {"A": 5} == parse_births(told(*rows, {"instId": "C"}))

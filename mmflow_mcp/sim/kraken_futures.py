@@ -72,6 +72,7 @@ def _tell_contract(listing: Listing) -> Row:
         "quote": "USD",
         "pair": f"{'BTC' if base == 'XBT' else base}:USD",
         "maxRelativeFundingRate": 0.0025,
+        "openingDate": "2022-01-01T00:00:00.000Z",
     }
     if listing.expiry_ms is not None:
         row["lastTradingTime"] = _iso(listing.expiry_ms)

@@ -39,8 +39,8 @@ from mmflow_mcp.venues.fields import (
     rate,
 )
 from mmflow_mcp.venues.moments import are_apart, note_apart
-from mmflow_mcp.venues.settlements import coin_of
 from mmflow_mcp.venues.singles import REFUSALS, ask_singly
+from mmflow_mcp.venues.windows import coin_of
 
 HOST = "www.bitmex.com"
 API = f"https://{HOST}/api/v1"

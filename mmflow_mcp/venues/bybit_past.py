@@ -10,12 +10,12 @@ of linear contracts and in USD of inverse ones, and the other of the two is told
 price of that moment is the open of the candle that begins then.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from mmflow_mcp.clock import DAY_MS, HOUR_MS
 from mmflow_mcp.rows.history import FundingPast, OpenInterestPast, PastInterest
-from mmflow_mcp.upstream.wire import NOTHING, Call, Wire, get
+from mmflow_mcp.upstream.wire import Call, Wire
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.bybit_tickers import (
     Books,
@@ -29,21 +29,25 @@ from mmflow_mcp.venues.bybit_tickers import (
 )
 from mmflow_mcp.venues.contracts import Contract, rank_of
 from mmflow_mcp.venues.fields import amount, each, ms, number, number_or_none, positive, rate
-from mmflow_mcp.venues.settled_rates import Series, Told, ask_settled
+from mmflow_mcp.venues.interest_samples import Plan, ask_samples, plan_samples, sample
+from mmflow_mcp.venues.settlements import Listed, Payment, Series, ask_settled
 from mmflow_mcp.venues.shares import stamp
-from mmflow_mcp.venues.strands import Strand, on_grid, past_of, point
 from mmflow_mcp.venues.windows import (
     MINUTE_MS,
+    Cadence,
     Page,
-    cadence_of,
-    note_cut,
-    pages_of,
-    window_of,
+    cadences_of,
+    coin_of,
+    page_call,
 )
 
 API = "https://api.bybit.com/v5/market"
+ROWS, PAGES = 200, 4
+# 4,800 settlements: more than four years of every eight hours.
+RATE_PAGES = 24
+CANDLES = 1000
 # Cadence: how open interest spells it, and the candles.
-SPELLED = {
+_SPELLED = {
     5 * MINUTE_MS: ("5min", "5"),
     15 * MINUTE_MS: ("15min", "15"),
     30 * MINUTE_MS: ("30min", "30"),
@@ -51,55 +55,43 @@ SPELLED = {
     4 * HOUR_MS: ("4h", "240"),
     DAY_MS: ("1d", "D"),
 }
-ROWS, PAGES = 200, 4
-CANDLES = 1000
+CADENCES = cadences_of({step: name for step, (name, _) in _SPELLED.items()}, ROWS, PAGES)
 
 
 def fundings(contract: Contract, page: Page) -> Call:
-    """One page of a contract's settled rates; a start without an end is refused."""
+    """The newest of a contract's settled rates in a page; a start without an end is refused."""
     times = {"startTime": page.since_ms, "endTime": page.until_ms - 1}
-    params: dict[str, str | int] = {"category": contract.margin, "symbol": contract.symbol}
-    return get(
-        f"{API}/funding/history",
-        {**params, **times, "limit": ROWS},
-        fresh=page.fresh,
-        label="funding/history",
-        optional=True,
-    )
+    params = {**_named(contract), **times, "limit": ROWS}
+    return page_call(f"{API}/funding/history", params, page, label="funding/history")
 
 
-def interests(contract: Contract, cadence_ms: int, page: Page) -> Call:
+def interests(contract: Contract, cadence: Cadence, page: Page) -> Call:
     """One page of a contract's open interest."""
-    params: dict[str, str | int] = {"category": contract.margin, "symbol": contract.symbol}
     times = {"startTime": page.since_ms, "endTime": page.until_ms - 1}
-    return get(
-        f"{API}/open-interest",
-        {**params, "intervalTime": SPELLED[cadence_ms][0], **times, "limit": ROWS},
-        fresh=page.fresh,
-        optional=True,
-    )
+    params = {**_named(contract), "intervalTime": cadence.name, **times, "limit": ROWS}
+    return page_call(f"{API}/open-interest", params, page)
 
 
-def marks(contract: Contract, cadence_ms: int, page: Page) -> Call:
+def marks(contract: Contract, cadence: Cadence, page: Page) -> Call:
     """Candles of a contract's mark price."""
-    params: dict[str, str | int] = {"category": contract.margin, "symbol": contract.symbol}
     times = {"start": page.since_ms, "end": page.until_ms - 1}
-    return get(
-        f"{API}/mark-price-kline",
-        {**params, "interval": SPELLED[cadence_ms][1], **times, "limit": CANDLES},
-        fresh=page.fresh,
-        optional=True,
-    )
+    interval = _SPELLED[cadence.ms][1]
+    params = {**_named(contract), "interval": interval, **times, "limit": CANDLES}
+    return page_call(f"{API}/mark-price-kline", params, page)
 
 
-def parse_settled(wire: Wire, symbol: str) -> tuple[list[Told], int]:
+def _named(contract: Contract) -> dict[str, str | int]:
+    return {"category": contract.margin, "symbol": contract.symbol}
+
+
+def parse_settled(wire: Wire, symbol: str) -> tuple[list[Payment], int]:
     """Settlements of one page."""
 
-    def read(row: Row) -> Told:
+    def read(row: Row) -> Payment:
         if row["symbol"] != symbol:
             msg = "another contract's rate"
             raise ValueError(msg)
-        return stamp(row["fundingRateTimestamp"]), rate(row["fundingRate"])
+        return Payment(stamp(row["fundingRateTimestamp"]), rate(row["fundingRate"]))
 
     return each(list_of(wire), read)
 
@@ -115,7 +107,7 @@ def parse_marks(wire: Wire) -> tuple[dict[int, float], int]:
 
 
 def parse_interest(
-    wire: Wire, contract: Contract, cadence_ms: int, prices: Mapping[int, float]
+    wire: Wire, contract: Contract, prices: Mapping[int, float]
 ) -> tuple[list[PastInterest], int]:
     """The points of one page, one-sided; of an inverse contract those that have a price.
 
@@ -127,11 +119,11 @@ def parse_interest(
         held = amount(
             number_or_none(row.get("singleOpenInterest")) or number(row["openInterest"]) / 2
         )
-        at = on_grid(stamp(row["timestamp"]), cadence_ms)
+        at = stamp(row["timestamp"])
         mark = prices.get(at)
         if contract.margin == "inverse":
-            return point(at, held / mark, held) if mark else None
-        return point(at, held * contract.multiplier, held * mark if mark else None)
+            return sample(at, held / mark, held) if mark else None
+        return sample(at, held * contract.multiplier, held * mark if mark else None)
 
     return each(list_of(wire), read)
 
@@ -158,8 +150,8 @@ async def ask_funding_history(ask: Ask, books: Books) -> list[FundingPast]:
     def call(_: str, page: Page) -> Call:
         return fundings(contract, page)
 
-    series = Series(ROWS, 24, call, parse_settled)
-    return await ask_settled(ask, contract, series, hours / 60 if hours else None)
+    series = Series(RATE_PAGES, call, parse_settled)
+    return await ask_settled(ask, contract, series, Listed(hours / 60 if hours else None))
 
 
 async def ask_interest_history(ask: Ask, books: Books) -> list[OpenInterestPast]:
@@ -167,52 +159,41 @@ async def ask_interest_history(ask: Ask, books: Books) -> list[OpenInterestPast]
     mine = _contracts(ask, books, "open interest")
     if not mine:
         return []
-    window = window_of(ask)
-    cadence = cadence_of(window, tuple(SPELLED), ROWS, PAGES)
-    grid = window.snapped(cadence)
-    pages = pages_of(grid, ROWS * cadence, PAGES, ask.now_ms)
-    note_cut(ask, grid, pages, f"open interest of {mine[0].coin}")
-    calls = [interests(contract, cadence, page) for contract in mine for page in pages]
-    wires = await ask.all(*calls, *_priced(mine, cadence, pages))
-    if pages and not any(wires[: len(calls)]):
-        wires[0] = await ask.get(calls[0])
+    plan = plan_samples(ask, mine[0].coin, CADENCES, ROWS, PAGES)
+    prices = await _ask_marks(ask, mine, plan)
     births: dict[str, int] = {}
     for page in (page for book in books for page in book.pages):
         births |= page.parsed(parse_births)
-    strands = []
-    for i, contract in enumerate(mine):
-        told = wires[i * len(pages) : (i + 1) * len(pages)]
-        priced = wires[len(calls) + i] if pages else NOTHING
-        points = _points(ask, contract, cadence, told, priced)
-        strands.append(Strand(contract.symbol, points, births.get(contract.symbol)))
-    return past_of(ask, mine[0].coin, strands, window, cadence, wires)
+    return await ask_samples(
+        ask,
+        mine,
+        plan,
+        births,
+        lambda one, page: interests(one, plan.cadence, page),
+        lambda one, wire: wire.parsed(parse_interest, one, prices[one.symbol]),
+    )
 
 
-def _priced(mine: Sequence[Contract], cadence_ms: int, pages: Sequence[Page]) -> list[Call]:
-    """The marks of each contract over all these pages, which one answer of candles holds."""
-    if not pages:
-        return []
-    whole = Page(pages[0].since_ms, pages[-1].until_ms, pages[-1].fresh)
-    return [marks(contract, cadence_ms, whole) for contract in mine]
-
-
-def _points(
-    ask: Ask, contract: Contract, cadence_ms: int, told: Iterable[Wire], priced: Wire
-) -> dict[int, PastInterest]:
-    """One contract's points by moment."""
-    prices, bad = priced.parsed(parse_marks) if priced else ({}, 0)
-    ask.unread(bad)
-    points: dict[int, PastInterest] = {}
-    for wire in filter(None, told):
-        found, bad = wire.parsed(parse_interest, contract, cadence_ms, prices)
-        ask.unread(bad)
-        points |= {one.ts: one for one in found}
-    return points
+async def _ask_marks(ask: Ask, mine: list[Contract], plan: Plan) -> dict[str, dict[int, float]]:
+    """The marks of each contract over all pages, which one answer of candles holds."""
+    prices: dict[str, dict[int, float]] = {contract.symbol: {} for contract in mine}
+    if not plan.pages:
+        return prices
+    newest, oldest = plan.pages[0], plan.pages[-1]
+    whole = newest._replace(since_ms=oldest.since_ms)
+    wires = await ask.all(*(marks(contract, plan.cadence, whole) for contract in mine))
+    unread = 0
+    for contract, wire in zip(mine, wires, strict=True):
+        if wire:
+            prices[contract.symbol], bad = wire.parsed(parse_marks)
+            unread += bad
+    ask.unread(unread)
+    return prices
 
 
 def _contracts(ask: Ask, books: Books, what: str) -> list[Contract]:
     """The coin's contracts, the main one first; says what the lists of contracts leave open."""
-    coin = (ask.coins or ("BTC",))[0]
+    coin = coin_of(ask)
     listed = [one for book in books for one in (contracts_of(book) or {}).values()]
     usual = [usual_of(coin, book) for book in books if not is_whole(book)]
     mine = {one.symbol: one for one in (*listed, *filter(None, usual)) if one.coin == coin}

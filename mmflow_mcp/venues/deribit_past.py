@@ -9,31 +9,19 @@ count each hour eight times. So the hours are what was settled, each for a perio
 
 from typing import Any
 
-from mmflow_mcp.clock import DAY_MS
 from mmflow_mcp.rows.history import FundingPast
 from mmflow_mcp.upstream.wire import DAY, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
-from mmflow_mcp.venues.contracts import INVERSE_FIRST, Contract
+from mmflow_mcp.venues.contracts import INVERSE_FIRST, Contract, rank_of
 from mmflow_mcp.venues.deribit_names import INVERSE, LINEAR, read_perpetual
 from mmflow_mcp.venues.fields import each, member, rate
-from mmflow_mcp.venues.settlements import (
-    Payment,
-    Window,
-    coin_of,
-    fresh_after,
-    main_contract,
-    span_of,
-    tell_cut,
-    tell_past,
-    windows,
-)
+from mmflow_mcp.venues.settlements import Payment, Series, ask_settled
 from mmflow_mcp.venues.shares import stamp
-from mmflow_mcp.venues.singles import ask_some
+from mmflow_mcp.venues.windows import Page, coin_of, page_call
 
 API = "https://www.deribit.com/api/v2/public"
 # 720 hours, of 744 in a page.
-WINDOW_MS = 30 * DAY_MS
-MAX_WINDOWS = 13
+HOURS, PAGES = 720, 13
 # The same request as for the linear perpetuals now; what is listed changes by the day.
 LISTED = get(
     f"{API}/get_book_summary_by_currency",
@@ -43,19 +31,13 @@ LISTED = get(
 )
 
 
-def hours(symbol: str, window: Window, now_ms: int) -> Call:
-    """The hours of one perpetual in a window; both ends are inclusive."""
-    params: dict[str, str | int] = {"instrument_name": symbol}
-    params |= {"start_timestamp": window.start, "end_timestamp": window.end}
-    return get(
-        f"{API}/get_funding_rate_history",
-        params,
-        fresh=fresh_after(window.end, now_ms),
-        optional=True,
-    )
+def hours(symbol: str, page: Page) -> Call:
+    """The hours of one perpetual in a page; both ends are inclusive."""
+    times = {"start_timestamp": page.since_ms, "end_timestamp": page.until_ms}
+    return page_call(f"{API}/get_funding_rate_history", {"instrument_name": symbol, **times}, page)
 
 
-def parse_hours(wire: Wire) -> tuple[list[Payment], int]:
+def parse_hours(wire: Wire, _: str) -> tuple[list[Payment], int]:
     """What accrued in each hour, a fraction, at its end; and the bad rows."""
 
     def read(row: dict[str, Any]) -> Payment:
@@ -74,23 +56,15 @@ def parse_perpetuals(wire: Wire) -> tuple[tuple[Contract, ...], int]:
 
 async def ask_funding_history(ask: Ask) -> list[FundingPast]:
     """The hours of the inverse perpetual of BTC and ETH, of the linear one else."""
-    span, coin = span_of(ask), coin_of(ask)
+    coin = coin_of(ask)
     own = [Contract(f"{name}-PERPETUAL", name, 1, "USD", "inverse") for name in INVERSE]
     if coin not in INVERSE:
         linear, bad = (await ask.get(LISTED)).parsed(parse_perpetuals)
         ask.unread(bad)
         own += linear
     ask.universe = {contract.coin: contract for contract in own}
-    main = main_contract(own, coin, INVERSE_FIRST)
-    if main is None:
+    same = [contract for contract in own if contract.coin == coin]
+    if not same:
         return []
-    pages, first = windows(span, WINDOW_MS, MAX_WINDOWS)
-    tell_cut(ask, "funding", main.symbol, first, span)
-    calls = [hours(main.symbol, page, span.now) for page in pages]
-    wires = await ask_some(ask, calls) if calls else []
-    payments: list[Payment] = []
-    for wire in filter(None, wires):
-        found, unread = wire.parsed(parse_hours)
-        ask.unread(unread)
-        payments += found
-    return tell_past(ask, main, payments, wires, span)
+    main = min(same, key=lambda contract: rank_of(contract, INVERSE_FIRST))
+    return await ask_settled(ask, main, Series(PAGES, hours, parse_hours, HOURS))

@@ -10,15 +10,15 @@ from functools import partial
 from typing import Any
 
 from mmflow_mcp.rows.history import FundingPast
-from mmflow_mcp.upstream.wire import NOTHING, Call, Wire, get
+from mmflow_mcp.upstream.wire import NOTHING, Call, Wire
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.fapi import Line, exchange_info, funding_info, parse_periods
 from mmflow_mcp.venues.fapi_perps import listed_places
 from mmflow_mcp.venues.fapi_rows import Books, Place, shelve
 from mmflow_mcp.venues.fields import each, rate
-from mmflow_mcp.venues.settled_rates import Series, Told, ask_settled
+from mmflow_mcp.venues.settlements import Listed, Payment, Series, ask_settled
 from mmflow_mcp.venues.shares import stamp
-from mmflow_mcp.venues.windows import Page
+from mmflow_mcp.venues.windows import Page, coin_of, page_call
 
 ROWS, PAGES = 1000, 10
 
@@ -26,26 +26,25 @@ ROWS, PAGES = 1000, 10
 def funding_rates(line: Line, weight: float, symbol: str, page: Page) -> Call:
     """One page of a contract's settled rates."""
     times: dict[str, str | int] = {"startTime": page.since_ms, "endTime": page.until_ms - 1}
-    return get(
+    return page_call(
         f"{line.api}/fundingRate",
         {"symbol": symbol, **times, "limit": ROWS},
-        fresh=page.fresh,
+        page,
         weight=weight,
         label=f"{line.prefix}fundingRate",
-        optional=True,
     )
 
 
-def parse_settled(wire: Wire, symbol: str) -> tuple[list[Told], int]:
+def parse_settled(wire: Wire, symbol: str) -> tuple[list[Payment], int]:
     """Settlements of one page."""
 
-    def read(row: dict[str, Any]) -> Told | None:
+    def read(row: dict[str, Any]) -> Payment | None:
         if row["symbol"] != symbol:
             msg = "another contract's rate"
             raise ValueError(msg)
         if row.get("rateType") == "Special":
             return None
-        return stamp(row["fundingTime"]), rate(row["fundingRate"])
+        return Payment(stamp(row["fundingTime"]), rate(row["fundingRate"]))
 
     return each(wire.doc, read)
 
@@ -57,7 +56,7 @@ async def ask_funding_history(
 
     `weight`: of one request.
     """
-    coin = (ask.coins or ("BTC",))[0]
+    coin = coin_of(ask)
     books: Books = ()
     places: list[Place] = []
     periods = NOTHING
@@ -72,8 +71,8 @@ async def ask_funding_history(
         return []
     line, contract = places[0]
     hours = periods.parsed(parse_periods).get(contract.symbol) if periods else None
-    series = Series(ROWS, PAGES, partial(funding_rates, line, weight), parse_settled)
-    return await ask_settled(ask, contract, series, hours)
+    series = Series(PAGES, partial(funding_rates, line, weight), parse_settled, page_hours=ROWS)
+    return await ask_settled(ask, contract, series, Listed(hours))
 
 
 def note_lists(ask: Ask, books: Books, coin: str, places: list[Place], what: str) -> None:

@@ -8,91 +8,67 @@ recorded of BTC_USDT; since that is not documented, it is measured beside `posit
 counts them once.
 """
 
-from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from mmflow_mcp.clock import DAY_MS
+from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.errors import VenueChanged
-from mmflow_mcp.rows.history import FundingPast, OpenInterestPast
+from mmflow_mcp.rows.history import FundingPast, OpenInterestPast, PastInterest
 from mmflow_mcp.upstream.wire import HOUR, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
-from mmflow_mcp.venues.contracts import Contract
+from mmflow_mcp.venues.contracts import Contract, rank_of
 from mmflow_mcp.venues.fields import amount, each, member, positive, positive_or_none, rate
 from mmflow_mcp.venues.gateio_contracts import QUOTES, Books, live_contracts, settle_of
-from mmflow_mcp.venues.interest_samples import (
-    USUAL_MS,
-    Cadence,
-    Held,
-    Samples,
-    ask_samples,
-    choose_cadence,
-    held,
-)
-from mmflow_mcp.venues.settlements import (
-    Payment,
-    Window,
-    coin_of,
-    fresh_after,
-    main_contract,
-    span_of,
-    tell_cut,
-    tell_past,
-    windows,
-)
+from mmflow_mcp.venues.interest_samples import ask_samples, plan_samples, sample
+from mmflow_mcp.venues.settlements import Listed, Payment, Series, ask_settled
 from mmflow_mcp.venues.shares import stamp
-from mmflow_mcp.venues.singles import ask_some
+from mmflow_mcp.venues.windows import (
+    MINUTE_MS,
+    Cadence,
+    Page,
+    cadences_of,
+    coin_of,
+    page_call,
+)
 
 FUTURES = "https://api.gateio.ws/api/v4/futures"
 # 960 settlements of a contract that pays every hour, of 1,000 in a page.
-FUNDING_WINDOW_MS = 40 * DAY_MS
-MAX_WINDOWS = 9
-# Points of a window; 100 in a page are documented.
-POINTS = 96
-MAX_PAGES = 7
-_MINUTE_MS = 60_000
-CADENCES = tuple(
-    Cadence(minutes * _MINUTE_MS, name, (MAX_PAGES - 1) * POINTS * minutes * _MINUTE_MS)
-    for minutes, name in {5: "5m", 15: "15m", 30: "30m", 60: "1h", 240: "4h", 1440: "1d"}.items()
-)
+RATE_HOURS, RATE_PAGES = 960, 9
+# 100 points in a page are documented.
+ROWS, PAGES = 100, 8
+_MINUTES = {5: "5m", 15: "15m", 30: "30m", 60: "1h", 240: "4h", 1440: "1d"}
+CADENCES = cadences_of({n * MINUTE_MS: name for n, name in _MINUTES.items()}, ROWS, PAGES)
 
 
-def fundings(symbol: str, window: Window, now_ms: int) -> Call:
-    """The settlements of a contract in a window."""
-    params: dict[str, str | int] = {"contract": symbol, "from": window.start // 1000}
-    params |= {"to": window.end // 1000, "limit": 1000}
-    return get(
-        f"{FUTURES}/{settle_of(symbol)}/funding_rate",
-        params,
-        fresh=fresh_after(window.end, now_ms),
-        optional=True,
-    )
+def fundings(symbol: str, page: Page) -> Call:
+    """The settlements of a contract in a page."""
+    params: dict[str, str | int] = {"contract": symbol, "from": page.since_ms // 1000}
+    params |= {"to": page.until_ms // 1000, "limit": 1000}
+    return page_call(f"{FUTURES}/{settle_of(symbol)}/funding_rate", params, page)
 
 
-def stats(symbol: str, cadence: Cadence, window: Window, now_ms: int) -> Call:
-    """The points of a contract from where a window begins; there is no `to`."""
-    params: dict[str, str | int] = {"contract": symbol, "from": window.start // 1000}
-    return get(
-        f"{FUTURES}/{settle_of(symbol)}/contract_stats",
-        params | {"interval": cadence.name, "limit": POINTS},
-        fresh=fresh_after(window.end, now_ms),
-        optional=True,
-    )
+def stats(symbol: str, cadence: Cadence, page: Page) -> Call:
+    """The points of a contract from where a page begins; there is no `to`."""
+    params: dict[str, str | int] = {"contract": symbol, "from": page.since_ms // 1000}
+    params |= {"interval": cadence.name, "limit": ROWS}
+    return page_call(f"{FUTURES}/{settle_of(symbol)}/contract_stats", params, page)
 
 
 def newest(symbol: str) -> Call:
-    """The newest point of a contract."""
+    """The newest point of a contract, to tell its unit: never one that is older than an hour."""
     params: dict[str, str | int] = {"contract": symbol, "interval": "5m", "limit": 1}
-    return get(f"{FUTURES}/{settle_of(symbol)}/contract_stats", params, fresh=HOUR)
+    url = f"{FUTURES}/{settle_of(symbol)}/contract_stats"
+    return replace(get(url, params, fresh=HOUR, reference=True), keep=0.0)
 
 
 def live(symbol: str) -> Call:
-    """The contract itself, for its `position_size`."""
-    settle = settle_of(symbol)
-    return get(f"{FUTURES}/{settle}/contracts/{quote(symbol)}", fresh=HOUR, label="contracts")
+    """The contract itself of within the hour, for its `position_size`."""
+    url = f"{FUTURES}/{settle_of(symbol)}/contracts/{quote(symbol)}"
+    return replace(get(url, fresh=HOUR, label="contracts", reference=True), keep=0.0)
 
 
-def parse_fundings(wire: Wire) -> tuple[list[Payment], int]:
+def parse_fundings(wire: Wire, _: str) -> tuple[list[Payment], int]:
     """What was paid at each settlement, and the bad rows."""
 
     def read(row: dict[str, Any]) -> Payment:
@@ -101,13 +77,15 @@ def parse_fundings(wire: Wire) -> tuple[list[Payment], int]:
     return each(wire.doc, read)
 
 
-def parse_stats(wire: Wire, contract: Contract, cadence_ms: int, sides: int) -> tuple[Samples, int]:
+def parse_stats(
+    wire: Wire, contract: Contract, cadence_ms: int, sides: int
+) -> tuple[list[PastInterest], int]:
     """The points whose interval is over; `sides`: how often each contract is counted.
 
     `open_interest_usd` is not read: in recordings of the inverse contract it is no dollars.
     """
 
-    def read(row: dict[str, Any]) -> tuple[int, Held] | None:
+    def read(row: dict[str, Any]) -> PastInterest | None:
         at = stamp(row["time"]) * 1000
         if at + cadence_ms > wire.fetched_at:
             return None
@@ -118,13 +96,12 @@ def parse_stats(wire: Wire, contract: Contract, cadence_ms: int, sides: int) -> 
             raise ValueError(msg)
         size = contracts / sides
         if contract.margin == "inverse":
-            return at, held(size / positive(row["mark_price"]), size)
+            return sample(at, size / positive(row["mark_price"]), size)
         units = size * positive(contract.size)
         mark = positive_or_none(row.get("mark_price"))
-        return at, held(units * contract.multiplier, None if mark is None else units * mark)
+        return sample(at, units * contract.multiplier, None if mark is None else units * mark)
 
-    found, bad = each(wire.doc, read)
-    return dict(found), bad
+    return each(wire.doc, read)
 
 
 def count_sides(point: Wire, contract: Wire, symbol: str) -> int:
@@ -142,47 +119,43 @@ def count_sides(point: Wire, contract: Wire, symbol: str) -> int:
     raise VenueChanged(f"changed: whose sides the open interest of {symbol} counts is not clear")
 
 
-def _contracts(ask: Ask, books: Books, coin: str) -> list[Contract]:
-    listed = [entry[0] for entry in live_contracts(books)[0]]
+def read_birth(row: dict[str, Any]) -> int | None:
+    """Since when a contract is listed, epoch ms; None where that is not told."""
+    seconds = positive_or_none(row.get("create_time"))
+    return None if seconds is None else round(seconds * 1000)
+
+
+def _contracts(ask: Ask, books: Books, coin: str) -> dict[Contract, dict[str, Any]]:
+    """The coin's contracts with their rows, the main one first."""
+    listed = {contract: row for contract, row, _ in live_contracts(books)[0]}
     ask.universe = {contract.coin: contract for contract in listed}
-    return sorted((c for c in listed if c.coin == coin), key=lambda c: c.symbol)
+    return {one: listed[one] for one in sorted(listed, key=rank_of) if one.coin == coin}
 
 
 async def ask_funding_history(ask: Ask, books: Books) -> list[FundingPast]:
-    """What the coin's main contract paid, all windows at once."""
-    span, coin = span_of(ask), coin_of(ask)
-    main = main_contract(_contracts(ask, books, coin), coin)
-    if main is None:
+    """What the coin's main contract paid, all pages at once."""
+    listed = _contracts(ask, books, coin_of(ask))
+    if not listed:
         return []
-    wide = span.widened()
-    pages, first = windows(wide, FUNDING_WINDOW_MS, MAX_WINDOWS)
-    tell_cut(ask, "funding", main.symbol, first, span)
-    calls = [fundings(main.symbol, page, span.now) for page in pages]
-    wires = await ask_some(ask, calls) if calls else []
-    payments = _read(ask, wires)
-    return tell_past(ask, main, payments, wires, span)
-
-
-def _read(ask: Ask, wires: Iterable[Wire]) -> list[Payment]:
-    payments: list[Payment] = []
-    for wire in filter(None, wires):
-        found, bad = wire.parsed(parse_fundings)
-        ask.unread(bad)
-        payments += found
-    return payments
+    main, row = next(iter(listed.items()))
+    seconds = positive_or_none(row.get("funding_interval"))
+    series = Series(RATE_PAGES, fundings, parse_fundings, RATE_HOURS)
+    return await ask_settled(
+        ask, main, series, Listed(None if seconds is None else seconds * 1000 / HOUR_MS)
+    )
 
 
 async def ask_open_interest_history(ask: Ask, books: Books) -> list[OpenInterestPast]:
     """Samples of every contract of the coin, one-sided, summed."""
-    span, coin = span_of(ask, USUAL_MS), coin_of(ask)
-    contracts = _contracts(ask, books, coin)
+    coin = coin_of(ask)
+    listed = _contracts(ask, books, coin)
     lost = [settle for settle in QUOTES if settle not in dict(books)]
     if lost:
         # Without one of the lists the sum may lack a contract.
         ask.short(f"missing: the contracts settled in {', '.join(lost)}", coin=coin)
-    if not contracts or lost:
+    if not listed or lost:
         return []
-    symbols = [contract.symbol for contract in contracts]
+    symbols = [contract.symbol for contract in listed]
     told = await ask.all(*map(newest, symbols), *map(live, symbols))
     sides = {
         symbol: count_sides(point, contract, symbol)
@@ -190,15 +163,13 @@ async def ask_open_interest_history(ask: Ask, books: Books) -> list[OpenInterest
             symbols, told[: len(symbols)], told[len(symbols) :], strict=True
         )
     }
-    cadence = choose_cadence(span, CADENCES)
+    plan = plan_samples(ask, coin, CADENCES, ROWS, PAGES)
+    births = {contract.symbol: read_birth(row) for contract, row in listed.items()}
     return await ask_samples(
         ask,
-        coin,
-        contracts,
-        cadence,
-        span,
-        points=POINTS,
-        most=MAX_PAGES,
-        call=lambda one, page: stats(one.symbol, cadence, page, span.now),
-        read=lambda one, wire: wire.parsed(parse_stats, one, cadence.ms, sides[one.symbol]),
+        list(listed),
+        plan,
+        {symbol: at for symbol, at in births.items() if at is not None},
+        lambda one, page: stats(one.symbol, plan.cadence, page),
+        lambda one, wire: wire.parsed(parse_stats, one, plan.cadence.ms, sides[one.symbol]),
     )

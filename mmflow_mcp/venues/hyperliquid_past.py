@@ -16,9 +16,9 @@ from mmflow_mcp.upstream.wire import Call, Wire, ask_json
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.contracts import Contract, rank_of
 from mmflow_mcp.venues.fields import each, rate
-from mmflow_mcp.venues.settled_rates import Series, Told, ask_settled
+from mmflow_mcp.venues.settlements import Listed, Payment, Series, ask_settled
 from mmflow_mcp.venues.shares import stamp
-from mmflow_mcp.venues.windows import Page
+from mmflow_mcp.venues.windows import Page, coin_of
 
 INFO = "https://api.hyperliquid.xyz/info"
 
@@ -31,30 +31,31 @@ def funding_history(symbol: str, page: Page) -> Call:
     call = ask_json(
         INFO, asked | times, label="fundingHistory", fresh=page.fresh, weight=20 + -(-rows // 20)
     )
-    return replace(call, optional=True)
+    return replace(call, reference=page.older, optional=True)
 
 
-def parse_settled(wire: Wire, symbol: str) -> tuple[list[Told], int]:
+def parse_settled(wire: Wire, symbol: str) -> tuple[list[Payment], int]:
     """Settlements of one page. `premium` is what the rate was made of, and may be absent."""
 
-    def read(row: dict[str, Any]) -> Told:
+    def read(row: dict[str, Any]) -> Payment:
         if row["coin"] != symbol:
             msg = "another perpetual's rate"
             raise ValueError(msg)
-        return stamp(row["time"]), rate(row["fundingRate"])
+        return Payment(stamp(row["time"]), rate(row["fundingRate"]))
 
     return each(wire.doc, read)
 
 
-SERIES = Series(500, 10, funding_history, parse_settled, periods=(1, 8))
+SERIES = Series(10, funding_history, parse_settled, page_hours=500)
+LISTED = Listed(hours=1, periods=(1, 8))
 
 
 async def ask_funding_history(ask: Ask, listed: Iterable[Contract]) -> list[FundingPast]:
     """What the coin's perpetual paid; `listed` is every perpetual that is live."""
-    coin = (ask.coins or ("BTC",))[0]
+    coin = coin_of(ask)
     contracts = sorted(listed, key=rank_of)
     ask.universe = {contract.coin: contract for contract in contracts}
     contract = next((one for one in contracts if one.coin == coin), None)
     if contract is None:
         return []
-    return await ask_settled(ask, contract, SERIES, 1)
+    return await ask_settled(ask, contract, SERIES, LISTED)

@@ -31,7 +31,11 @@ from mmflow_mcp.venues.contracts import (
     sum_open_interest,
 )
 from mmflow_mcp.venues.fields import amount, each, member, number, positive, rate
-from mmflow_mcp.venues.kraken_past import ask_funding_history, ask_open_interest_history
+from mmflow_mcp.venues.kraken_past import (
+    Known,
+    ask_funding_history,
+    ask_open_interest_history,
+)
 from mmflow_mcp.venues.namesakes import is_surely_coin
 from mmflow_mcp.venues.pairs import pair_of
 
@@ -70,24 +74,24 @@ async def ask_funding(ask: Ask) -> list[FundingRow]:
 
 async def ask_funding_past(ask: Ask) -> list[FundingPast]:
     """What the main perpetual of a coin paid."""
-    found = await _known(ask)
-    return await ask_funding_history(ask, [contract for contract, _ in _told(found)])
+    known = await _known(ask)
+    live = {contract for contract, _ in _told((one, ticker) for one, _, ticker in known)}
+    return await ask_funding_history(ask, [one for one in known if one[0] in live])
 
 
 async def ask_interest_past(ask: Ask) -> list[OpenInterestPast]:
     """What all perpetuals of a coin held."""
-    found = await _known(ask)
-    tickers = {contract.symbol: row for contract, row in found if row}
-    return await ask_open_interest_history(ask, [contract for contract, _ in found], tickers)
+    return await ask_open_interest_history(ask, await _known(ask))
 
 
-async def _known(ask: Ask) -> list[Live]:
-    """The contracts of coins with tickers that may be an hour old."""
-    wire, listed = await ask.all(replace(TICKERS, fresh=HOUR), INSTRUMENTS)
+async def _known(ask: Ask) -> list[Known]:
+    """The contracts of coins with their rows and with tickers that may be an hour old."""
+    wire, listed = await ask.all(replace(TICKERS, fresh=HOUR, reference=True), INSTRUMENTS)
     found, bad = wire.parsed(contracts, listed)
     ask.unread(bad)
     ask.universe = {contract.coin: contract for contract, _ in found}
-    return found
+    rows = _rows(listed, "instruments") if listed else {}
+    return [(contract, rows.get(contract.symbol.upper(), {}), row) for contract, row in found]
 
 
 async def ask_perpetuals(ask: Ask) -> list[MarketRow]:

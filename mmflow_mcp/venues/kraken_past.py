@@ -10,55 +10,44 @@ fraction is `relativeFundingRate`. Analytics are columns: times in seconds, and 
 is compared with the ticker.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.errors import VenueChanged
-from mmflow_mcp.rows.history import FundingPast, OpenInterestPast
+from mmflow_mcp.rows.history import FundingPast, OpenInterestPast, PastInterest
 from mmflow_mcp.upstream.wire import HOUR, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
-from mmflow_mcp.venues.contracts import Contract
+from mmflow_mcp.venues.contracts import Contract, rank_of
 from mmflow_mcp.venues.fields import amount, each, member, positive, rate
-from mmflow_mcp.venues.interest_samples import (
-    USUAL_MS,
+from mmflow_mcp.venues.interest_samples import Plan, ask_samples, plan_samples, sample
+from mmflow_mcp.venues.settlements import Listed, Payment, read_payments, tell_past
+from mmflow_mcp.venues.shares import stamp
+from mmflow_mcp.venues.windows import (
+    MINUTE_MS,
     Cadence,
-    Held,
-    Samples,
-    ask_samples,
-    choose_cadence,
-    held,
-)
-from mmflow_mcp.venues.settlements import (
-    Payment,
-    Span,
-    Window,
+    Page,
+    cadences_of,
     coin_of,
     fresh_after,
-    main_contract,
-    span_of,
-    tell_cut,
-    tell_past,
-    windows,
+    page_call,
+    window_of,
 )
-from mmflow_mcp.venues.shares import stamp
 
 HOST = "https://futures.kraken.com"
 CHARTS = f"{HOST}/api/charts/v1"
 # Hourly since 29 September 2022. For how long the rates of four hours before hold, an hour or
 # four, is not documented, so they are not read.
 HOURLY_SINCE_MS = 1_664_582_400_000
-POINTS = 288
-MAX_WINDOWS = 4
-_MINUTE_MS = 60_000
+ROWS, PAGES = 288, 4
 # By minutes; the names are those of candles, analytics take seconds.
 _NAMES = {5: "5m", 15: "15m", 30: "30m", 60: "1h", 240: "4h", 1440: "1d"}
-CADENCES = tuple(
-    Cadence(minutes * _MINUTE_MS, name, (MAX_WINDOWS - 1) * POINTS * minutes * _MINUTE_MS)
-    for minutes, name in _NAMES.items()
-)
+CADENCES = cadences_of({n * MINUTE_MS: name for n, name in _NAMES.items()}, ROWS, PAGES)
 
 Prices = dict[int, float]
+# A contract with its row of the list and its ticker; both may be empty.
+Known = tuple[Contract, dict[str, Any], dict[str, Any]]
 
 
 def fundings(symbol: str, until_ms: int, now_ms: int) -> Call:
@@ -71,37 +60,37 @@ def fundings(symbol: str, until_ms: int, now_ms: int) -> Call:
     )
 
 
-def interest(symbol: str, cadence: Cadence, window: Window, now_ms: int) -> Call:
-    """The intervals of a contract that begin in a window."""
-    params: dict[str, str | int] = {"since": window.start // 1000, "to": window.end // 1000}
-    return get(
+def interest(symbol: str, cadence: Cadence, page: Page) -> Call:
+    """The intervals of a contract that begin in a page."""
+    params = {"since": page.since_ms // 1000, "to": page.until_ms // 1000}
+    return page_call(
         f"{CHARTS}/analytics/{symbol}/open-interest",
         params | {"interval": cadence.ms // 1000},
-        fresh=fresh_after(window.end, now_ms),
+        page,
         label="futures/open-interest",
-        optional=True,
     )
 
 
 def newest(symbol: str, now_ms: int) -> Call:
     """The last two hours of a contract, to compare with its ticker."""
     since = now_ms // HOUR_MS * HOUR_MS // 1000 - 3600
-    return get(
+    call = get(
         f"{CHARTS}/analytics/{symbol}/open-interest",
         {"since": since, "to": since + 7200, "interval": 3600},
         fresh=HOUR,
         label="futures/open-interest",
+        reference=True,
     )
+    return replace(call, keep=0.0)
 
 
-def marks(symbol: str, cadence: Cadence, window: Window, now_ms: int) -> Call:
+def marks(symbol: str, cadence: Cadence, page: Page) -> Call:
     """Candles of the mark price of a contract."""
-    return get(
+    return page_call(
         f"{CHARTS}/mark/{symbol}/{cadence.name}",
-        {"from": window.start // 1000, "to": window.end // 1000},
-        fresh=fresh_after(window.end, now_ms),
+        {"from": page.since_ms // 1000, "to": page.until_ms // 1000},
+        page,
         label="futures/mark",
-        optional=True,
     )
 
 
@@ -153,19 +142,28 @@ def parse_marks(wire: Wire) -> tuple[Prices, int]:
     return dict(found), bad
 
 
-def as_samples(contract: Contract, told: dict[int, float], prices: Prices) -> tuple[Samples, int]:
+def as_samples(
+    contract: Contract, told: dict[int, float], prices: Prices
+) -> tuple[list[PastInterest], int]:
     """Coins and USD of a contract, of an inverse one only where there is a price; the bad ones."""
 
-    def read(entry: tuple[int, float]) -> tuple[int, Held] | None:
+    def read(entry: tuple[int, float]) -> PastInterest | None:
         at, size = entry
         units, price = size * contract.size, prices.get(at)
         if contract.margin == "linear":
             usd = None if price is None else units * price
-            return at, held(units * contract.multiplier, usd)
-        return None if price is None else (at, held(units / price, units))
+            return sample(at, units * contract.multiplier, usd)
+        return None if price is None else sample(at, units / price, units)
 
-    found, bad = each(list(told.items()), read)
-    return dict(found), bad
+    return each(list(told.items()), read)
+
+
+def read_birth(listing: dict[str, Any]) -> int | None:
+    """Since when a contract is listed, epoch ms; None where that is not told."""
+    try:
+        return _moment(listing["openingDate"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def check_unit(contract: Contract, point: Wire, ticker: dict[str, Any]) -> None:
@@ -179,67 +177,59 @@ def check_unit(contract: Contract, point: Wire, ticker: dict[str, Any]) -> None:
         )
 
 
-async def ask_funding_history(ask: Ask, contracts: list[Contract]) -> list[FundingPast]:
+async def ask_funding_history(ask: Ask, known: list[Known]) -> list[FundingPast]:
     """The hours of the coin's main perpetual, one request."""
-    span, coin = span_of(ask), coin_of(ask)
-    main = main_contract(contracts, coin)
-    if main is None:
-        return []
-    wire = await ask.get(fundings(main.symbol, span.until, span.now))
-    payments, bad = wire.parsed(parse_fundings)
-    ask.unread(bad)
-    first = min((payment.ts for payment in payments), default=span.until)
-    if first > span.since + HOUR_MS:
-        tell_cut(ask, "funding", main.symbol, first, span)
-    return tell_past(ask, main, payments, (wire,), span)
-
-
-async def ask_open_interest_history(
-    ask: Ask, contracts: list[Contract], tickers: dict[str, dict[str, Any]]
-) -> list[OpenInterestPast]:
-    """Samples of the linear and the inverse perpetual of the coin, summed.
-
-    `tickers`: by symbol, for the units.
-    """
-    span, coin = span_of(ask, USUAL_MS), coin_of(ask)
-    same = [contract for contract in contracts if contract.coin == coin]
+    window = window_of(ask)
+    same = [one for one in known if one[0].coin == coin_of(ask)]
     if not same:
         return []
-    points = await ask.all(*(newest(contract.symbol, span.now) for contract in same))
-    for contract, point in zip(same, points, strict=True):
-        check_unit(contract, point, tickers.get(contract.symbol, {}))
-    cadence = choose_cadence(span, CADENCES)
-    prices = await _ask_marks(ask, same, cadence, span)
+    main, listing, _ = min(same, key=lambda one: rank_of(one[0]))
+    wire = await ask.get(fundings(main.symbol, window.until_ms, ask.now_ms))
+    told = read_payments(ask, (wire,), parse_fundings)
+    # The venue keeps a year: what is older is missing unless the contract is younger.
+    listed = Listed(born_ms=read_birth(listing) or 0)
+    return tell_past(ask, main, told, window, listed)
 
-    def read(contract: Contract, wire: Wire) -> tuple[Samples, int]:
+
+async def ask_open_interest_history(ask: Ask, known: list[Known]) -> list[OpenInterestPast]:
+    """Samples of the linear and the inverse perpetual of the coin, summed."""
+    coin = coin_of(ask)
+    same = [one for one in known if one[0].coin == coin]
+    if not same:
+        return []
+    points = await ask.all(*(newest(contract.symbol, ask.now_ms) for contract, *_ in same))
+    for (contract, _, ticker), point in zip(same, points, strict=True):
+        check_unit(contract, point, ticker)
+    births = {contract.symbol: read_birth(listing) for contract, listing, _ in same}
+    mine = [contract for contract, *_ in same]
+    plan = plan_samples(ask, coin, CADENCES, ROWS, PAGES)
+    prices = await _ask_marks(ask, mine, plan)
+
+    def read(contract: Contract, wire: Wire) -> tuple[list[PastInterest], int]:
         told, bad = wire.parsed(parse_interest)
         samples, missed = as_samples(contract, told, prices[contract.symbol])
         return samples, bad + missed
 
     return await ask_samples(
         ask,
-        coin,
-        same,
-        cadence,
-        span,
-        points=POINTS,
-        most=MAX_WINDOWS,
-        call=lambda one, page: interest(one.symbol, cadence, page, span.now),
-        read=read,
+        mine,
+        plan,
+        {symbol: at for symbol, at in births.items() if at is not None},
+        lambda one, page: interest(one.symbol, plan.cadence, page),
+        read,
     )
 
 
-async def _ask_marks(
-    ask: Ask, contracts: list[Contract], cadence: Cadence, span: Span
-) -> dict[str, Prices]:
+async def _ask_marks(ask: Ask, mine: list[Contract], plan: Plan) -> dict[str, Prices]:
     """Mark prices of each contract; what cannot be had is told and leaves USD unknown."""
-    prices: dict[str, Prices] = {contract.symbol: {} for contract in contracts}
-    pages, _ = windows(span, POINTS * cadence.ms, MAX_WINDOWS)
-    asked = [(contract, page) for page in pages for contract in contracts]
-    wires = await ask.all(*(marks(c.symbol, cadence, page, span.now) for c, page in asked))
+    prices: dict[str, Prices] = {contract.symbol: {} for contract in mine}
+    asked = [(contract, page) for page in plan.pages for contract in mine]
+    wires = await ask.all(*(marks(one.symbol, plan.cadence, page) for one, page in asked))
+    unread = 0
     for (contract, _), wire in zip(asked, wires, strict=True):
         if wire:
             found, bad = wire.parsed(parse_marks)
-            ask.unread(bad)
+            unread += bad
             prices[contract.symbol] |= found
+    ask.unread(unread)
     return prices

@@ -124,7 +124,7 @@ class Lighter(Venue):
 
     async def funding_history(self, ask: Ask) -> list[FundingPast]:
         """What the coin's perpetual paid hour by hour; markets are asked by their number."""
-        pairs, bad = (await ask.get(replace(DETAILS, fresh=HOUR))).parsed(_live)
+        pairs, bad = (await ask.get(replace(DETAILS, fresh=HOUR, reference=True))).parsed(_live)
         ask.unread(bad)
         return await ask_funding_history(ask, {one: int(row["market_id"]) for one, row in pairs})
 

@@ -10,30 +10,27 @@ so what a page lacks is asked again.
 from collections.abc import Mapping
 from typing import Any
 
-from mmflow_mcp.clock import DAY_MS, HOUR_MS
+from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.errors import VenueError
 from mmflow_mcp.rows.history import FundingPast
-from mmflow_mcp.upstream.wire import Call, Wire, get
+from mmflow_mcp.upstream.wire import Call, Wire
 from mmflow_mcp.venues.ask import Ask
-from mmflow_mcp.venues.contracts import Contract
+from mmflow_mcp.venues.contracts import Contract, rank_of
 from mmflow_mcp.venues.fields import amount, each, member, rate
-from mmflow_mcp.venues.settlements import (
-    Payment,
-    Span,
-    Window,
+from mmflow_mcp.venues.settlements import Payment, tell_past
+from mmflow_mcp.venues.shares import stamp
+from mmflow_mcp.venues.windows import (
+    Page,
     coin_of,
     fresh_after,
-    main_contract,
-    span_of,
-    tell_cut,
-    tell_past,
-    windows,
+    note_cut,
+    page_call,
+    pages_of,
+    window_of,
 )
-from mmflow_mcp.venues.shares import stamp
 
 API = "https://mainnet.zklighter.elliot.ai/api/v1"
-WINDOW_MS = 30 * DAY_MS
-MAX_WINDOWS = 6
+HOURS, PAGES = 720, 6
 # Of 60 requests a minute for everything.
 MAX_REQUESTS = 12
 # The hundredth part of what is told in ten digits.
@@ -41,13 +38,11 @@ _DIGITS = 12
 _SIGNS = {"long": 1, "short": -1}
 
 
-def fundings(market_id: int, window: Window, now_ms: int) -> Call:
-    """The hours of a market from the beginning of a window to before its end."""
+def fundings(market_id: int, page: Page) -> Call:
+    """The hours of a market from the beginning of a page to before its end."""
     params: dict[str, str | int] = {"market_id": market_id, "resolution": "1h"}
-    params |= {"start_timestamp": window.start // 1000, "end_timestamp": window.end // 1000}
-    return get(
-        f"{API}/fundings", {**params, "count_back": 0}, fresh=fresh_after(window.end, now_ms)
-    )
+    params |= {"start_timestamp": page.since_ms // 1000, "end_timestamp": page.until_ms // 1000}
+    return page_call(f"{API}/fundings", {**params, "count_back": 0}, page)
 
 
 def parse_fundings(wire: Wire) -> tuple[list[Payment], int]:
@@ -66,55 +61,54 @@ def parse_fundings(wire: Wire) -> tuple[list[Payment], int]:
 
 async def ask_funding_history(ask: Ask, markets: Mapping[Contract, int]) -> list[FundingPast]:
     """The hours of the coin's perpetual; `markets`: what is live, with its number."""
-    span, coin = span_of(ask), coin_of(ask)
+    window, coin = window_of(ask), coin_of(ask)
     ask.universe = {contract.coin: contract for contract in markets}
-    main = main_contract(markets, coin)
+    main = min((one for one in markets if one.coin == coin), key=rank_of, default=None)
     if main is None:
         return []
-    pages, first = windows(span, WINDOW_MS, MAX_WINDOWS)
-    tell_cut(ask, "funding", main.symbol, first, span)
-    payments, wires = await _collect(ask, markets[main], pages, span)
-    return tell_past(ask, main, payments, wires, span)
+    hours = window.snapped(HOUR_MS)
+    pages = pages_of(hours, HOURS * HOUR_MS, PAGES, ask.now_ms)
+    note_cut(ask, hours, pages, f"settled rates of {main.symbol}")
+    told = await _collect(ask, markets[main], pages)
+    return tell_past(ask, main, told, window)
 
 
-async def _collect(
-    ask: Ask, market_id: int, pages: list[Window], span: Span
-) -> tuple[list[Payment], list[Wire]]:
-    """The hours of all windows; of a window that came cut, the rest is asked for."""
+async def _collect(ask: Ask, market_id: int, pages: list[Page]) -> list[Payment]:
+    """The hours of all pages; of a page that came cut, the rest is asked for."""
     payments: list[Payment] = []
-    wires: list[Wire] = []
     waiting = list(pages)
-    for _ in range(MAX_REQUESTS):
+    unread = 0
+    for n in range(MAX_REQUESTS):
         if not waiting:
-            return payments, wires
-        window = waiting.pop(0)
+            break
+        page = waiting.pop(0)
         try:
-            wire = await ask.get(fundings(market_id, window, span.now))
+            wire = await ask.get(fundings(market_id, page))
         except VenueError as error:
-            if not wires:
+            if n == 0:
                 raise
             ask.short(f"{error.reason} (fundings)")
-            return payments, wires
+            break
         found, bad = wire.parsed(parse_fundings)
-        ask.unread(bad)
-        wires.append(wire)
+        unread += bad
         payments += found
-        waiting = [*_rest_of(window, [payment.ts for payment in found], span), *waiting]
-    if waiting:
-        ask.short(f"missing: fundings that {MAX_REQUESTS} requests did not bring")
-    return payments, wires
+        waiting = [*_rest_of(page, [payment.ts for payment in found], ask.now_ms), *waiting]
+    else:
+        if waiting:
+            ask.short(f"missing: fundings that {MAX_REQUESTS} requests did not bring")
+    ask.unread(unread)
+    return payments
 
 
-def _rest_of(window: Window, times: list[int], span: Span) -> list[Window]:
-    """What of a window is asked for and did not come with these rows; none: it is whole."""
-    inside = [at for at in times if window.start <= at < window.end]
+def _rest_of(page: Page, times: list[int], now_ms: int) -> list[Page]:
+    """What of a page is asked for and did not come with these rows; none: it is whole."""
+    inside = [at for at in times if page.since_ms <= at < page.until_ms]
     if not inside:
         return []
-    rest = [Window(max(inside) + HOUR_MS, window.end), Window(window.start, min(inside))]
-    wanted = [
-        Window(start, end)
-        for start, end in rest
-        if end - start >= HOUR_MS and end > span.since and start < min(span.until, span.now)
-    ]
+    rest = [(max(inside) + HOUR_MS, page.until_ms), (page.since_ms, min(inside))]
     # The hour that has just passed may not be told yet.
-    return [page for page in wanted if page.start < span.now - HOUR_MS]
+    return [
+        Page(since, until, fresh_after(until, now_ms), older=True)
+        for since, until in rest
+        if until - since >= HOUR_MS and since < now_ms - HOUR_MS
+    ]

@@ -1,186 +1,261 @@
-"""What a perpetual paid, as venues tell it: each settlement once, in order, with its own period.
+"""Settlements: what perpetuals paid, when, and for how many hours.
 
-A symbol's period changes over time (8 hours, then 4, then 1), and most venues do not tell it beside
-a past rate: the time between two settlements does. A row that is missing must not pass for a
-longer period, so a spacing counts only where a neighbour has the same one.
+A symbol's period changes over time, and most venues do not tell it beside a settled rate: it is the
+time since the settlement before. A row that is missing must not pass for a longer period. Venues
+stamp settlements up to a minute off their hour.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from mmflow_mcp.clock import DAY_MS, HOUR_MS
+from mmflow_mcp.clock import HOUR_MS
+from mmflow_mcp.errors import VenueError
 from mmflow_mcp.rows.history import FundingPast, SettledRate
-from mmflow_mcp.upstream.wire import HOUR, Wire
+from mmflow_mcp.upstream.wire import Call, Wire
 from mmflow_mcp.venues.ask import Ask
-from mmflow_mcp.venues.contracts import USDT_FIRST, Contract
+from mmflow_mcp.venues.contracts import Contract
+from mmflow_mcp.venues.singles import ask_some
+from mmflow_mcp.venues.windows import (
+    MINUTE_MS,
+    Page,
+    Window,
+    fresh_after,
+    note_cut,
+    pages_of,
+    say,
+    window_of,
+)
 
-USUAL_COIN = "BTC"
-# Rows so long before and after the time asked for tell the periods at its edges.
-MARGIN_MS = DAY_MS
-# Settlements are written down a few seconds beside the hour.
-JITTER_MS = 60_000
-_NEW_S = 60.0
-_OLD_S = 6 * HOUR
-# Rows may be late by so much.
-_LATE_S = 120.0
+# The lengths of period in use, hours. Nothing else is one: not the time over a missed settlement.
+PERIODS = (1, 2, 4, 6, 8)
+_LONGEST_MS = max(PERIODS) * HOUR_MS
+# So many spacings on both sides of one tell whether a settlement is missing in it.
+_NEAR = 4
 
 
 class Payment(NamedTuple):
-    """A rate as one row tells it: a fraction, longs paid when positive; `hours` where told."""
+    """A settlement as a row tells it: epoch ms, a fraction; its hours where the venue says them."""
 
     ts: int
     rate: float
     hours: float | None = None
 
 
-class Span(NamedTuple):
-    """From when (inclusive) to when (exclusive), epoch ms; `now` is when it was asked."""
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Rates in order, and how many of the window could not be used."""
 
-    since: int
-    until: int
-    now: int
-
-    def widened(self, by_ms: int = MARGIN_MS) -> "Span":
-        """The same with a margin on both sides, not beyond the present."""
-        return Span(max(0, self.since - by_ms), min(self.until + by_ms, self.now + 1), self.now)
+    rates: tuple[SettledRate, ...]
+    lost: int
 
 
-class Window(NamedTuple):
-    """One page's share of a span, on a grid of its own so that equal questions share it."""
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a venue's list tells of a contract: its period now, hours, and since when it is there.
 
-    start: int
-    end: int
-
-
-def span_of(ask: Ask, usual_ms: int = DAY_MS) -> Span:
-    """What a question about the past is about; the last day, or so much, where it does not say."""
-    now = ask.now_ms
-    until = min(int(ask.options.get("until_ms", now + 1)), now + 1)
-    return Span(max(0, int(ask.options.get("since_ms", until - usual_ms))), until, now)
-
-
-def coin_of(ask: Ask) -> str:
-    """The one coin that a question about the past is about."""
-    return (ask.coins or (USUAL_COIN,))[0]
-
-
-def windows(span: Span, length_ms: int, most: int) -> tuple[list[Window], int]:
-    """The pages that cover a span, newest first, and from when on; `most` of them at most.
-
-    The newest ends with the running hour at the latest: venues are not asked about the future.
+    `periods`: those that the venue has. `born_ms` is None where it is not known.
     """
-    if span.since >= span.until:
-        return [], span.since
-    first, last = span.since // length_ms, (span.until - 1) // length_ms
-    first = max(first, last - most + 1)
-    stop = (span.now // HOUR_MS + 1) * HOUR_MS
-    pages = [
-        Window(page * length_ms, min((page + 1) * length_ms, stop))
-        for page in range(last, first - 1, -1)
-    ]
-    return pages, max(span.since, pages[-1].start)
+
+    hours: float | None = None
+    born_ms: int | None = None
+    periods: tuple[int, ...] = PERIODS
 
 
-def fresh_after(end_ms: int, now_ms: int) -> float:
-    """Seconds of age at which an answer about the time before `end_ms` still serves.
+NOT_LISTED = Listed()
 
-    One that was read after it has all of it, late rows included.
+
+def reach(window: Window, now_ms: int) -> Window:
+    """The whole hours to ask for, so that what is paid in a window has its neighbours beside it.
+
+    Two of the longest periods on both sides, up to the present, tell a period from a gap. A window
+    that is empty stays so.
     """
-    return min(_OLD_S, max(_NEW_S, (now_ms - end_ms) / 1000 - _LATE_S))
+    if window.since_ms >= window.until_ms:
+        return Window(window.since_ms, window.since_ms)
+    hours = Window(window.since_ms // HOUR_MS * HOUR_MS, window.until_ms).snapped(HOUR_MS)
+    present = Window(0, now_ms).snapped(HOUR_MS).until_ms
+    until = max(hours.until_ms, min(hours.until_ms + 2 * _LONGEST_MS, present))
+    return Window(max(0, hours.since_ms - 2 * _LONGEST_MS), until)
 
 
-def date_of(at_ms: int) -> str:
-    """2026-11-29 07:00 UTC."""
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def main_contract(
-    contracts: Iterable[Contract], coin: str, order: Sequence[str] = USDT_FIRST
-) -> Contract | None:
-    """The contract that speaks for a coin's funding, as `main_perpetuals` chooses among rows."""
-
-    def rank(contract: Contract) -> tuple[int, int, str]:
-        key = contract.rank_key
-        place = order.index(key) if key in order else len(order)
-        return place, contract.multiplier, contract.symbol
-
-    return min((one for one in contracts if one.coin == coin), key=rank, default=None)
-
-
-def snap(ts: int) -> int:
-    """The whole hour, when it is less than a minute away."""
-    hour = (ts + HOUR_MS // 2) // HOUR_MS * HOUR_MS
-    return hour if abs(ts - hour) <= JITTER_MS else ts
-
-
-def period_of(before: int | None, gap: int | None, after: int | None) -> int | None:
-    """Hours that a settlement paid for; None where the spacings do not tell.
-
-    `gap`: whole hours since the settlement before it; `before` and `after`: the spacings on both
-    sides of that one. None stands for one that is unknown, or no whole number of hours up to 24.
-    """
-    if gap is not None and gap in (before, after):
-        return gap
-    if before is not None and before == after and (gap is None or gap % before == 0):
-        # Rows are missing in between.
-        return before
-    if gap is not None and before is not None and after is None and gap < before:
-        # The newest settlement of a period that has become shorter: no missing row shortens.
-        return gap
-    return None
-
-
-def _spacing(earlier: int, later: int) -> int | None:
-    hours, rest = divmod(later - earlier, HOUR_MS)
-    return hours if not rest and 1 <= hours <= 24 else None
-
-
-def periods(times: Sequence[int]) -> list[float | None]:
-    """The period of each of these settlements (ascending), hours; None where it is not told."""
-    gaps = [_spacing(a, b) for a, b in pairwise(times)]
-    found: list[float | None] = []
-    for i in range(len(times)):
-        before, gap, after = (gaps[n] if 0 <= n < len(gaps) else None for n in (i - 2, i - 1, i))
-        if i == 0:
-            # The first one of all: it takes the spacing that follows it, where that is sure.
-            gap, after = after, gaps[1] if len(gaps) > 1 else None
-        found.append(period_of(before, gap, after))
-    return found
-
-
-def settle(payments: Iterable[Payment], span: Span) -> tuple[tuple[SettledRate, ...], int]:
-    """The settlements of a span, and how many of it have no period that could be told."""
-    once = {snap(payment.ts): payment for payment in payments}
-    times = sorted(once)
-    spaced = periods(times)
-    rates: list[SettledRate] = []
-    unknown = 0
-    for ts, spacing in zip(times, spaced, strict=True):
-        if not span.since <= ts < span.until:
+def settle(told: Iterable[Payment], window: Window, listed: Listed = NOT_LISTED) -> Settled:
+    """Each settlement of the window once, with the period that it ended."""
+    paid, odd, lost = _by_hour(told, window)
+    times = sorted(paid)
+    gaps = [(late - early) // HOUR_MS for early, late in pairwise(times)]
+    made: list[SettledRate] = []
+    for i, at in enumerate(times):
+        if at not in window:
             continue
-        hours = once[ts].hours or spacing
+        hours = paid[at].hours
+        if at in odd:
+            hours = None
+        elif hours is None:
+            before, after = gaps[max(0, i - 1 - _NEAR) : max(0, i - 1)], gaps[i : i + _NEAR]
+            around = Around(tuple(reversed(before)), gaps[i - 1] if i else None, tuple(after))
+            hours = period_of(around, listed)
         if hours is None:
-            unknown += 1
+            lost += 1
         else:
-            rates.append(SettledRate(ts, once[ts].rate, hours))
-    return tuple(rates), unknown
+            made.append(SettledRate(at, paid[at].rate, float(hours)))
+    return Settled(tuple(made), lost)
+
+
+def _by_hour(told: Iterable[Payment], window: Window) -> tuple[dict[int, Payment], set[int], int]:
+    """Payments by full hour, the hours with two different ones, and how many belong to no hour."""
+    paid: dict[int, Payment] = {}
+    odd: set[int] = set()
+    lost = 0
+    for payment in told:
+        hour = (payment.ts + HOUR_MS // 2) // HOUR_MS * HOUR_MS
+        if abs(payment.ts - hour) > MINUTE_MS:
+            lost += payment.ts in window
+        elif paid.setdefault(hour, payment)[1:] != payment[1:]:
+            odd.add(hour)
+    return paid, odd, lost
+
+
+class Around(NamedTuple):
+    """Hours from the settlement before to this one (None: there is none), and those beside them.
+
+    `before` and `after` hold the nearest spacings, the nearer one first.
+    """
+
+    before: tuple[int, ...]
+    own: int | None
+    after: tuple[int, ...]
+
+
+def period_of(around: Around, listed: Listed = NOT_LISTED) -> float | None:
+    """The hours that a settlement was for; None where they cannot be known.
+
+    They are the time since the settlement before where a spacing beside it is the same, or of the
+    newest one what the venue's list says. A longer time alone among equal ones misses a settlement;
+    several double ones among shorter ones may miss some or not.
+    """
+    before, own, after = around
+    known, hours = listed.periods, listed.hours
+    if own is None:
+        return _first(after, listed)
+    if before and after and before[0] == after[0] < own:
+        return before[0] if before[0] in known and own % before[0] == 0 else None
+    if own == 2 * (own // 2) and own // 2 in before and own // 2 in after:
+        return None
+    if own not in known:
+        # Where nothing follows yet, the list may say that all is as before.
+        as_before = hours is not None and not after and before[:1] == (hours,)
+        return hours if hours and as_before and own % hours == 0 else None
+    # Beyond a gap the next spacing speaks.
+    beside = [next((one for one in side if one in known), None) for side in (before, after)]
+    if own == min(known) or own in beside or (own == hours and not after):
+        return own
+    # The newest one of a period that has become shorter: no missing row shortens.
+    shorter = not after and before[:1] > (own,) and before[0] in known
+    return own if shorter else None
+
+
+def _first(after: tuple[int, ...], listed: Listed) -> float | None:
+    """The period of the first settlement of all: the spacing after it, where that is sure."""
+    hours, least = listed.hours, min(listed.periods)
+    if not after:
+        return hours if hours in listed.periods else None
+    sure = after[0] == after[1] if len(after) > 1 else after[0] == hours
+    sure = sure or after[0] == least == hours
+    return after[0] if sure and after[0] in listed.periods else None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """How a venue tells settled rates.
+
+    `pages`: how many are asked for. `call`: the request of a symbol's page; `read`: what an answer
+    holds of it, and the bad rows. `page_hours`: how long a time one answer holds for sure. None:
+    pages are turned over, each holds the newest rows before its end, however many hours those are.
+    """
+
+    pages: int
+    call: Callable[[str, Page], Call]
+    read: Callable[[Wire, str], tuple[list[Payment], int]]
+    page_hours: int | None = None
+
+
+async def ask_settled(
+    ask: Ask, contract: Contract, series: Series, listed: Listed = NOT_LISTED
+) -> list[FundingPast]:
+    """What a perpetual paid in the window of the question; what is missing of it is said."""
+    window = window_of(ask)
+    take = _turn_over if series.page_hours is None else _ask_pages
+    told = await take(ask, contract.symbol, series, window)
+    return tell_past(ask, contract, told, window, listed)
+
+
+async def _ask_pages(ask: Ask, symbol: str, series: Series, window: Window) -> list[Payment]:
+    """The payments of all pages, asked for at once."""
+    wide, length_ms = reach(window, ask.now_ms), (series.page_hours or 1) * HOUR_MS
+    pages = pages_of(wide, length_ms, series.pages, ask.now_ms)
+    note_cut(ask, window, pages, f"settled rates of {symbol}")
+    wires = await ask_some(ask, [series.call(symbol, page) for page in pages])
+    return read_payments(ask, wires, series.read, symbol)
+
+
+async def _turn_over(ask: Ask, symbol: str, series: Series, window: Window) -> list[Payment]:
+    """The payments of one page after the other, from the newest back."""
+    wide = reach(window, ask.now_ms)
+    since, until = wide.since_ms, wide.until_ms
+    wires: list[Wire] = []
+    while until > since and len(wires) < series.pages:
+        call = series.call(symbol, Page(since, until, fresh_after(until, ask.now_ms), bool(wires)))
+        try:
+            wire = await ask.get(call)
+        except VenueError as error:
+            if not wires:
+                raise
+            ask.short(f"{error.reason} ({call.label})")
+            break
+        found, _ = wire.parsed(series.read, symbol)
+        oldest = min((payment.ts for payment in found), default=until)
+        if oldest >= until and wires:
+            # The same rows again, or none: there is nothing before.
+            break
+        wires.append(wire)
+        # However full a page was, what is before it is asked for until nothing comes.
+        until = oldest if since + _LONGEST_MS <= oldest < until else since
+    else:
+        if until > window.since_ms:
+            what = f"settled rates of {symbol} before {say(until)}"
+            ask.short(f"missing: {what}, one answer goes no further")
+    return read_payments(ask, wires, series.read, symbol)
+
+
+def read_payments(
+    ask: Ask, wires: Iterable[Wire], read: Callable[..., tuple[list[Payment], int]], *more: object
+) -> list[Payment]:
+    """What these answers hold together; unreadable rows are counted and said."""
+    parts = [wire.parsed(read, *more) for wire in wires if wire]
+    ask.unread(sum(bad for _, bad in parts))
+    return [payment for found, _ in parts for payment in found]
 
 
 def tell_past(
-    ask: Ask, contract: Contract, payments: Iterable[Payment], wires: Iterable[Wire], span: Span
+    ask: Ask,
+    contract: Contract,
+    told: Sequence[Payment],
+    window: Window,
+    listed: Listed = NOT_LISTED,
 ) -> list[FundingPast]:
-    """The row of a coin's main perpetual; what has no period is left out and told."""
-    rates, unknown = settle(payments, span)
-    if unknown:
-        word = "settlement" if unknown == 1 else "settlements"
-        ask.short(f"missing: the period of {unknown} {word} of {contract.symbol}")
-    read_at = min((wire.fetched_at for wire in wires if wire), default=span.now)
-    return [FundingPast(contract.coin, ask.venue, contract.symbol, rates, read_at)]
+    """The row of a coin's main perpetual; what is left out of it is said.
 
-
-def tell_cut(ask: Ask, what: str, symbol: str, from_ms: int, span: Span) -> None:
-    """Say that nothing before a moment was had."""
-    if from_ms > span.since:
-        ask.short(f"missing: {what} of {symbol} before {date_of(from_ms)}")
+    Where it is known since when the contract is there, also from when on there are rates.
+    """
+    settled = settle(told, window, listed)
+    if settled.lost:
+        rates = f"{settled.lost} rate{'s' if settled.lost > 1 else ''}"
+        ask.short(f"missing: {rates} of {contract.symbol} without a known hour or period")
+    if listed.born_ms is not None and window.since_ms < window.until_ms:
+        first = min((payment.ts for payment in told), default=window.until_ms)
+        if first > max(window.since_ms, listed.born_ms) + 2 * _LONGEST_MS:
+            ask.short(f"missing: settled rates of {contract.symbol} before {say(first)}")
+    read_at = ask.read_at or ask.now_ms
+    return [FundingPast(contract.coin, ask.venue, contract.symbol, settled.rates, read_at)]
