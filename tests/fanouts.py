@@ -14,6 +14,7 @@ from mmflow_mcp.clock import SystemClock
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered, gather
 from mmflow_mcp.rows import FundingRow
+from mmflow_mcp.tape.hub import Hub
 from mmflow_mcp.upstream.client import Upstream
 from mmflow_mcp.upstream.wire import Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
@@ -96,7 +97,11 @@ async def world(deadline: float = 2.0, kind: str = "live", **answers: Any) -> As
     async with anyio.create_task_group() as tasks:
         clock = SystemClock()
         upstream = Upstream(base, kind=kind, clock=clock, tasks=tasks)
-        yield World(Core(upstream, clock, Bus(clock), deadline=deadline), base, answers)
+        yield World(
+            Core(upstream, clock, Bus(clock), Hub(upstream, clock, tasks), deadline=deadline),
+            base,
+            answers,
+        )
         await upstream.aclose()
         tasks.cancel_scope.cancel()
 

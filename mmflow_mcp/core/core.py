@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from mmflow_mcp.bus import Bus
 from mmflow_mcp.clock import Clock
+from mmflow_mcp.tape.hub import Hub
 from mmflow_mcp.upstream.client import Upstream
 
 
@@ -11,14 +12,15 @@ from mmflow_mcp.upstream.client import Upstream
 class Core:
     """The parts behind every answer.
 
-    `deadline`: seconds a question may take. `pinned_now`: the moment that option times and ages
-    are computed against (`--now`), else each wire's own reading time. `venues_off`: ids that this
-    installation does not ask.
+    `tape`: the live feeds. `deadline`: seconds a question may take. `pinned_now`: the moment that
+    option times and ages are computed against (`--now`), else each wire's own reading time.
+    `venues_off`: ids that this installation does not ask.
     """
 
     upstream: Upstream
     clock: Clock
     bus: Bus
+    tape: Hub
     deadline: float = 8.0
     pinned_now: int | None = None
     venues_off: frozenset[str] = field(default_factory=frozenset)

@@ -16,8 +16,10 @@ from mmflow_mcp.rows import MarketRow
 from mmflow_mcp.rows.spot import SpotRow, TradePrint
 from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, NOTHING, Call, Wire, get
+from mmflow_mcp.venues import coinbase_feed
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.feeds import FeedRule
 from mmflow_mcp.venues.fields import amount, each, positive
 from mmflow_mcp.venues.pairs import (
     DEFAULT_COINS,
@@ -75,7 +77,7 @@ class Coinbase(Venue):
     name = "Coinbase"
     kind = "cex"
     aliases = ("Coinbase Pro", "GDAX", "coinbaseexchange", "Coinbase Advanced", "COINBASE_SPOT")
-    hosts = (HOST,)
+    hosts = (HOST, coinbase_feed.HOST)
     # 10 requests a second, with bursts of 15.
     meters = (Meter((HOST,), 15, 1.5),)
     data_source = "Coinbase Exchange public REST"
@@ -118,6 +120,10 @@ class Coinbase(Venue):
         ask.universe = pairs = _pairs(ask, listed)
         pair = pairs.get((ask.coins or DEFAULT_COINS)[0])
         return [] if pair is None else await _walk(ask, pair)
+
+    def trade_feed(self) -> FeedRule:
+        """Matches of the main dollar market of chosen coins."""
+        return coinbase_feed.feed()
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every product that trades."""

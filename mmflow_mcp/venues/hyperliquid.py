@@ -13,6 +13,7 @@ from typing import Any
 from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.errors import VenueChanged, VenueError, VenueRejected
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
+from mmflow_mcp.rows.spot import TradePrint
 from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import Wire, ask_json
 from mmflow_mcp.venues.ask import Ask
@@ -25,7 +26,10 @@ from mmflow_mcp.venues.contracts import (
     main_perpetuals,
     sum_open_interest,
 )
+from mmflow_mcp.venues.feeds import FeedRule
 from mmflow_mcp.venues.fields import amount, each, positive, rate
+from mmflow_mcp.venues.hyperliquid_feed import feed
+from mmflow_mcp.venues.hyperliquid_trades import fetch_trades
 
 HOST = "api.hyperliquid.xyz"
 INFO = f"https://{HOST}/info"
@@ -69,6 +73,21 @@ class Hyperliquid(Venue):
         rows, bad = wire.parsed(parse_funding)
         _note_gaps(ask, wire, rows, bad, "funding rate")
         return ask.pick(rows)
+
+    async def trades(self, ask: Ask) -> list[TradePrint]:
+        """The newest trades of one coin; short of `since_ms` it says so."""
+        wire = await ask.get(CONTEXTS)
+        ask.universe = symbols = wire.parsed(parse_symbols)
+        coin = (ask.coins or ("BTC",))[0]
+        return await fetch_trades(ask, coin, symbols[coin]) if coin in symbols else []
+
+    def trade_feed(self) -> FeedRule:
+        """Trades of every core perpetual."""
+        return feed("trades", "trades")
+
+    def context_feed(self) -> FeedRule:
+        """Funding of every core perpetual."""
+        return feed("contexts", "activeAssetCtx")
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every core perpetual that is not delisted."""
@@ -138,6 +157,11 @@ def parse_funding(wire: Wire) -> tuple[dict[str, FundingRow], int]:
 
     rows, bad = each(list(contexts(wire.doc)), read)
     return main_perpetuals(rows), bad
+
+
+def parse_symbols(wire: Wire) -> dict[str, str]:
+    """The symbol of each coin."""
+    return {contract.coin: contract.symbol for contract, _ in contexts(wire.doc)}
 
 
 def parse_markets(wire: Wire) -> list[MarketRow]:
