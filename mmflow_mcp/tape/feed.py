@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mmflow_mcp")
 
-Sleep = Callable[[float], Awaitable[None]]
-
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -92,7 +90,6 @@ class Feed:
         upstream: "Upstream",
         clock: Clock,
         now_ms: Callable[[], int],
-        sleep: Sleep,
         timing: Timing,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -107,7 +104,7 @@ class Feed:
         self._upstream = upstream
         self._clock = clock
         self._now_ms = now_ms
-        self._sleep = sleep
+        self._sleep = clock.sleep
         self._timing = timing
         self._chance = chance
         self._coins: dict[str, str] = {}

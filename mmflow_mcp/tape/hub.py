@@ -59,8 +59,8 @@ FILL_TRIES = 3
 class Hub:
     """All feeds, tapes and listeners of one app.
 
-    `tasks`: where feeds run. `venues_off`: ids that this installation does not ask. `sleep`,
-    `chance`, `timing` and `keeping` are for tests and for installations with little room.
+    `tasks`: where feeds run. `venues_off`: ids that this installation does not ask. `chance`,
+    `timing` and `keeping` are for tests and for installations with little room.
     """
 
     def __init__(
@@ -72,7 +72,6 @@ class Hub:
         venues_off: Iterable[str] = (),
         timing: Timing | None = None,
         keeping: Keeping | None = None,
-        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.timing = timing or Timing()
@@ -81,7 +80,7 @@ class Hub:
         self._tasks = tasks
         self._off = frozenset(venues_off)
         self._keeping = keeping or Keeping()
-        self._sleep = sleep
+        self._sleep = clock.sleep
         self._chance = chance
         self._tapes: dict[str, Tape] = {}
         self._rates: dict[str, Rates] = {}
@@ -270,7 +269,6 @@ class Hub:
             upstream=self._upstream,
             clock=self._clock,
             now_ms=self.now_ms,
-            sleep=self._sleep,
             timing=self.timing,
             chance=self._chance,
         )
