@@ -83,6 +83,10 @@ class Market:
             found = self._perps[key] = self._state(listing, at_ms)
         return found
 
+    def mark(self, listing: Listing, at_ms: int) -> float:
+        """The mark as `perp` has it, without the rest: for prints."""
+        return self._mark(listing, at_ms)
+
     def held(self, listing: Listing, at_ms: int) -> tuple[float, float]:
         """(open interest, mark) as `perp` has them, without the rest: for histories."""
         mark = self._mark(listing, at_ms)

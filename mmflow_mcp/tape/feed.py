@@ -49,6 +49,12 @@ class Sink(Protocol):
     def heard(self, rows: Prints | Rates) -> None:
         """Rows of a frame."""
 
+    def listed(self, coins: Iterable[str]) -> None:
+        """The coins that the venue lists."""
+
+    def noise(self) -> None:
+        """A frame that is not what the venue documents."""
+
     def told(self, coin: str, newest: int) -> None:
         """A heartbeat tells the id of a coin's last trade."""
 
@@ -198,6 +204,7 @@ class Feed:
     def _take_list(self, by_coin: Mapping[str, str]) -> None:
         self.symbols = dict(by_coin)
         self._coins = {symbol: coin for coin, symbol in by_coin.items()}
+        self._sink.listed(by_coin)
 
     async def _listen(self, stream: "Stream") -> None:
         """Hand on what comes; what is not understood does not count as a sign of life."""
@@ -208,6 +215,7 @@ class Feed:
                 sink.heard(heard)
             elif not self._heed(heard):
                 self.state.noise += 1
+                sink.noise()
                 continue
             self._heard = self._clock.monotonic()
             self.state.heard_ms = self._now_ms()

@@ -19,13 +19,15 @@ class NetFlow:
 
     `usd`: None where the tape does not cover the window; 0.0 is a measured zero. `coverage`:
     `live`, `stale` (the feed has been silent for 120 s; the sum is that of the window before) or
-    `none`. `since` and `until`: the window that was summed, epoch ms. `prints`: how many.
-    `reason`: why it is not live, beginning with a code.
+    `none`. `since` and `until`: the window that was summed, epoch ms. `prints`: how many. `unread`:
+    how many rows of the venue (of any coin) could not be read in that window: the sum may lack
+    them. `reason`: why it is not live, or may be short, beginning with a code.
     """
 
     usd: float | None
     coverage: str
     prints: int = 0
+    unread: int = 0
     since: int | None = None
     until: int | None = None
     reason: str | None = None
@@ -70,9 +72,12 @@ def net_taker_usd(hub: Hub, venue: str, coin: str, window_ms: int = 300_000) -> 
         return NetFlow(None, "none", reason=feed.state.reason or "timeout: the feed is silent")
     # Without an upper bound: the venue's clock may be ahead of ours.
     inside = [p.usd if p.side == "buy" else -p.usd for p in one.prints if p.ts > start]
-    said = feed.state.reason or "timeout: the feed is silent" if stale else None
-    total = sum(inside, 0.0)
-    return NetFlow(total, "stale" if stale else "live", len(inside), start, until, said)
+    unread = sum(at > start for at in tape.unread_at)
+    said = f"changed: {unread} rows could not be read" if unread else None
+    if stale:
+        said = feed.state.reason or "timeout: the feed is silent"
+    coverage = "stale" if stale else "live"
+    return NetFlow(sum(inside, 0.0), coverage, len(inside), unread, start, until, said)
 
 
 def recent_prints(

@@ -22,8 +22,18 @@ class TradeSink:
     def heard(self, rows: Prints | RateRows) -> None:
         """Prints of a frame."""
         if isinstance(rows, Prints):
-            self._tape.unread += rows.bad
-            self._tape.take(rows, self._now_ms())
+            now_ms = self._now_ms()
+            if rows.bad:
+                self._tape.misread(rows.bad, now_ms)
+            self._tape.take(rows, now_ms)
+
+    def listed(self, coins: Iterable[str]) -> None:
+        """The coins that the venue lists: a print of another is no print."""
+        self._tape.coins.listed = frozenset(coins)
+
+    def noise(self) -> None:
+        """A frame that says nothing: it may have been prints."""
+        self._tape.misread(1, self._now_ms())
 
     def told(self, coin: str, newest: int) -> None:
         """A heartbeat tells the id of the last trade: one that never came is asked for."""
@@ -58,6 +68,13 @@ class RateSink:
         if isinstance(rows, RateRows):
             self._rates.unread += rows.bad
             self._rates.take(rows.ticks, self._now_ms())
+
+    def listed(self, coins: Iterable[str]) -> None:
+        """Rates of other coins harm nobody: who listens to all is told what the venue tells."""
+
+    def noise(self) -> None:
+        """A frame that says nothing."""
+        self._rates.unread += 1
 
     def told(self, coin: str, newest: int) -> None:
         """Nothing to do with rates."""

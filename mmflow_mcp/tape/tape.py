@@ -18,6 +18,8 @@ from mmflow_mcp.tape.cover import GAPS_KEPT, Cover, Gap
 AHEAD_MS = 600_000
 # What a first subscription repeats is news only where it is this young.
 YOUNG_MS = 5_000
+# The times of so many unreadable rows are remembered.
+UNREAD_KEPT = 1000
 # How often old prints are looked for.
 FORGET_MS = 1_000
 
@@ -54,19 +56,25 @@ class CoinTape:
 
 
 class _Coins(dict[str, CoinTape]):
-    """The tape of each coin, made when it is first named."""
+    """The tape of each coin, made when it is first named.
+
+    `listed`: the coins that the venue lists, None where that is not known. KeyError for another.
+    """
 
     def __init__(self, gaps: deque[Gap]) -> None:
         super().__init__()
+        self.listed: frozenset[str] | None = None
         self._gaps = gaps
 
     def __missing__(self, name: str) -> CoinTape:
+        if self.listed is not None and name not in self.listed:
+            raise KeyError(name)
         made = self[name] = CoinTape(Cover(name, self._gaps))
         return made
 
 
 class Tape:
-    """One venue's tape. `duplicates` and `unread` count what was not taken in.
+    """One venue's tape. `duplicates` and `unread` count what was not taken in, `unread_at` when.
 
     `order`: the kept prints in order of arrival; `large`: the large ones in order of time,
     `large_since`: from when on none of those was given up. `gaps`: the last known gaps.
@@ -79,13 +87,14 @@ class Tape:
         self.keeping = keeping or Keeping()
         self.board = Board()
         self.gaps: deque[Gap] = deque(maxlen=GAPS_KEPT)
-        self.coins: dict[str, CoinTape] = _Coins(self.gaps)
+        self.coins = _Coins(self.gaps)
         self.order: deque[TapePrint] = deque()
         self.large: deque[TapePrint] = deque()
         self.large_since = 0
         self.began: int | None = None
         self.duplicates = 0
         self.unread = 0
+        self.unread_at: deque[int] = deque(maxlen=UNREAD_KEPT)
         self.serial = 0
         self._large_ids: set[tuple[str, int]] = set()
         self._moments: dict[int, int] = {}
@@ -112,7 +121,11 @@ class Tape:
         coins, order, fills, serial = self.coins, self.order, self.fills, self.serial
         latest, large, least = now_ms + AHEAD_MS, self.keeping.large_usd, self.board.least
         for place, one in enumerate(prints):
-            coin = coins[one.coin]
+            try:
+                coin = coins[one.coin]
+            except KeyError:
+                self.misread(1, now_ms)
+                continue
             if coin.fresh:
                 self.serial = serial
                 self._take_repeated(prints[place:], now_ms)
@@ -122,7 +135,7 @@ class Tape:
                 self.duplicates += 1
                 continue
             if one.ts > latest:
-                self.unread += 1
+                self.misread(1, now_ms)
                 continue
             coin.seen.add(number)
             if fills and number > coin.top:
@@ -145,8 +158,8 @@ class Tape:
         for one in prints:
             by_coin.setdefault(one.coin, []).append(one)
         for name, rows in by_coin.items():
-            coin = self.coins[name]
-            if not coin.fresh:
+            coin = self.coins.get(name)
+            if coin is None or not coin.fresh:
                 self.take(rows, now_ms)
                 continue
             coin.fresh = False
@@ -167,7 +180,7 @@ class Tape:
         known = False
         for one in sorted(prints, key=lambda p: p.ts):
             if one.ts > now_ms + AHEAD_MS:
-                self.unread += 1
+                self.misread(1, now_ms)
                 continue
             oldest = one.ts if oldest is None else oldest
             if one.trade_id in coin.seen or one.trade_id in coin.before:
@@ -251,6 +264,12 @@ class Tape:
         self._moments_before, self._moments = self._moments, {}
         for coin in self.coins.values():
             coin.before, coin.seen = coin.seen, set()
+
+    def misread(self, count: int, now_ms: int) -> None:
+        """So many rows, or a whole frame, could not be read."""
+        if count:
+            self.unread += count
+            self.unread_at.extend([now_ms] * min(count, UNREAD_KEPT))
 
     def subscribed(self, coins: Iterable[str], now_ms: int) -> None:
         """The venue has acknowledged these coins."""
