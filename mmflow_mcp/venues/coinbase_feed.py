@@ -66,7 +66,7 @@ def read(text: str | bytes) -> Heard:
         if kind == "heartbeat":
             return Said("alive", (str(doc["product_id"]),), newest=int(doc["last_trade_id"]))
         if kind == "subscriptions":
-            return _acknowledged(doc["channels"])
+            return _acknowledged(doc["channels"]) if doc["channels"] else NOISE
         if kind == "error":
             words = f"{doc.get('message', '')} {doc.get('reason', '')}".strip()
             return Said("refused", words=words[:200])
