@@ -280,7 +280,9 @@ class Hub:
     def _sink(self, venue: str, channel: str) -> Sink:
         if channel == CONTEXTS:
             return RateSink(self.rates(venue), self.now_ms)
-        return TradeSink(self.tape(venue), self.now_ms, partial(self.fill_soon, venue))
+        fill = partial(self.fill_soon, venue)
+        replayed = self._upstream.kind == "replay"
+        return TradeSink(self.tape(venue), self.now_ms, fill, replayed=replayed)
 
     async def _run(self, key: tuple[str, str], feed: Feed) -> None:
         done = self._done[id(feed)] = anyio.Event()

@@ -12,9 +12,12 @@ Fill = Callable[[Iterable[str]], None]
 
 
 class TradeSink:
-    """Feeds a tape."""
+    """Feeds a tape. `replayed`: time is that of the prints."""
 
-    def __init__(self, tape: Tape, now_ms: Callable[[], int], fill: Fill) -> None:
+    def __init__(
+        self, tape: Tape, now_ms: Callable[[], int], fill: Fill, *, replayed: bool = False
+    ) -> None:
+        self._replayed = replayed
         self._tape = tape
         self._now_ms = now_ms
         self._fill = fill
@@ -23,6 +26,8 @@ class TradeSink:
         """Prints of a frame."""
         if isinstance(rows, Prints):
             now_ms = self._now_ms()
+            if self._replayed:
+                now_ms = max(now_ms, *(one.ts for one in rows), 0)
             if rows.bad:
                 self._tape.misread(rows.bad, now_ms)
             self._tape.take(rows, now_ms)
