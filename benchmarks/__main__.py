@@ -1,6 +1,6 @@
 """`python benchmarks [PART...]`: measure, print the table, exit 1 when a bound does not hold.
 
-Parts: startup, warm, cold, computing. Every figure is a ratio or a bound within this one run.
+Parts: startup, warm, cold, computing, tape. Every figure is a ratio or a bound within this one run.
 """
 
 import importlib
@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-PARTS = ("startup", "warm", "cold", "computing")
+PARTS = ("startup", "warm", "cold", "computing", "tape")
 
 
 def main(parts: list[str]) -> int:

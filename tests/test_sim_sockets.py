@@ -5,10 +5,11 @@ from typing import Any
 
 import anyio
 import pytest
+from leaping import LeapClock
 from sim_shapes import NOW, RECORDINGS
 from test_sim_app import Talk
 
-from mmflow_mcp.clock import FastClock, FixedClock
+from mmflow_mcp.clock import FastClock
 from mmflow_mcp.sim.app import SimApp
 from mmflow_mcp.sim.faults import parse_fault
 from mmflow_mcp.sim.market import Market
@@ -26,17 +27,13 @@ async def talk(
     place: tuple[str, str], *messages: object, faults: tuple[str, ...] = (), steps: int = 0
 ) -> Talk:
     """Send messages and let `steps` simulated seconds pass."""
-    clock = FixedClock(NOW)
+    clock = LeapClock(NOW, step=0.2)
     app = SimApp(MARKET, clock, [parse_fault(fault) for fault in faults])
     spoken = Talk(*place, kind="websocket")
     spoken.inbox += [{"type": "websocket.receive", "text": json.dumps(m)} for m in messages]
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(app, spoken.scope, spoken.receive, spoken.send)
-        await anyio.sleep(0.05)
-        for _ in range(steps):
-            clock.advance(1)
-            await anyio.sleep(0.22)
-        await anyio.sleep(0.05)
+        await clock.run(steps + 0.9)
         tasks.cancel_scope.cancel()
     return spoken
 
@@ -102,19 +99,17 @@ async def test_coinbase_does_not_wait_for_a_subscription() -> None:
 
 async def test_hyperliquid_drops_who_says_nothing_for_a_minute() -> None:
     """A subscription alone does not keep it; a ping does."""
-    clock = FixedClock(NOW)
     for pings, kind in ((False, "websocket.close"), (True, "websocket.send")):
+        clock = LeapClock(NOW, step=0.2)
         spoken = Talk(*HYPERLIQUID, kind="websocket")
         spoken.inbox.append({"type": "websocket.receive", "text": json.dumps(TRADES)})
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(SimApp(MARKET, clock), spoken.scope, spoken.receive, spoken.send)
             for _ in range(3):
-                await anyio.sleep(0.25)
-                clock.advance(25)
+                await clock.run(25)
                 if pings:
                     ping = {"type": "websocket.receive", "text": '{"method":"ping"}'}
                     spoken.inbox.append(ping)
-            await anyio.sleep(0.3)
             tasks.cancel_scope.cancel()
         assert kind == spoken.sent[-1]["type"]
 
@@ -131,18 +126,14 @@ class TestFaults:
 
     async def test_a_socket_breaks_without_a_word(self) -> None:
         """After so many seconds, and not by closing."""
-        clock = FixedClock(NOW)
+        clock = LeapClock(NOW)
         app = SimApp(MARKET, clock, [parse_fault("hyperliquid:hang_up=2")])
         spoken = Talk(*HYPERLIQUID, kind="websocket")
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._advance, clock)
+            tasks.start_soon(clock.run, 3)
             with pytest.raises(ConnectionResetError):
                 await app(spoken.scope, spoken.receive, spoken.send)
         assert "websocket.close" not in {m["type"] for m in spoken.sent}
-
-    async def _advance(self, clock: FixedClock) -> None:
-        await anyio.sleep(0.3)
-        clock.advance(3)
 
     async def test_a_socket_falls_silent_after_a_while(self) -> None:
         """It spoke before, stays open, and does not even answer a ping."""
