@@ -99,7 +99,7 @@ class Live:
 
 @asynccontextmanager
 async def live(
-    *faults: str, step: float = 0.2, kind: str = "sim", **how: Any
+    *faults: str, step: float = 0.5, kind: str = "sim", **how: Any
 ) -> AsyncIterator[Live]:
     """A hub with its own simulated venues, faults and clock."""
     async with anyio.create_task_group() as tasks:

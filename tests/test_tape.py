@@ -182,6 +182,25 @@ class TestTape:
         tape.take([one(1, ts=NOW + 3_600_000)], NOW)
         assert ([], 1) == (list(tape.order), tape.unread)
 
+    @pytest.mark.parametrize("ts", [NOW - 26 * 3_600_000, -NOW, 0, 1000])
+    def test_a_time_long_ago_is_no_print(self, ts: int) -> None:
+        """Neither told nor kept, whether it comes alone or among what a start repeats."""
+        tape = tape_of("BTC")
+        heard = listener(tape)
+        tape.take([one(1, ts=ts, usd=1e6)], NOW)
+        assert (0, 0, 1) == (len(tape.order), len(tape.large), tape.unread)
+        tape.subscribed(["ETH"], NOW)
+        tape.take([one(1, ts=min(ts, 1000), coin="ETH"), one(2, coin="ETH")], NOW)
+        assert NOW == tape.coins["ETH"].cover.since
+        assert [2] == ids(heard.take().items)
+
+    def test_a_large_print_that_comes_an_hour_late_is_remembered(self) -> None:
+        """It is true, and no news."""
+        tape = tape_of("BTC")
+        heard = listener(tape)
+        tape.take([one(1, ts=NOW - 3_600_000, usd=60_000.0), one(2, ts=NOW - 3_600_000)], NOW)
+        assert ([], [1], 0) == (heard.take().items, ids(list(tape.large)), tape.unread)
+
     def test_a_coin_that_the_venue_does_not_list_is_no_coin(self) -> None:
         """A garbled name makes no tape of its own."""
         tape = tape_of("BTC")

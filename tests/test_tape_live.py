@@ -96,6 +96,30 @@ async def test_every_large_print_once_through_ten_reconnects() -> None:
         assert seen.since <= world.clock.now_ms() - 590_000
 
 
+async def test_what_long_outages_hid_lies_in_known_gaps() -> None:
+    """A venue that breaks all the time is asked ever less often: what is missing, is known."""
+    async with live("hyperliquid:hang_up=6") as world:
+        with world.hub.listen("hyperliquid", most=1_000_000) as listener:
+            await world.run(5)
+            listener.take()
+            since = world.clock.now_ms()
+            await world.run(600)
+            items = listener.take().items
+            feed = world.hub.feed("hyperliquid")
+            assert feed is not None
+        gaps = world.hub.tape("hyperliquid").gaps
+        listings = [one for one in core_perps() if one.coin in feed.symbols]
+        last = max(one.ts for one in items)
+        expected = truth(
+            [one for one in listings if one.coin in ("BTC", "ETH", "SOL")], since, last, 0
+        )
+        missing = expected - told(items, since)
+        assert len(missing) > 100
+        for coin, number in missing:
+            at = _number_ms((coin, number))
+            assert any(g.coin == coin and g.since <= at <= g.until for g in gaps), (coin, at)
+
+
 def _number_ms(key: Key) -> int:
     """The time in a simulated print's number."""
     second, n = divmod(key[1], 1024)
@@ -176,6 +200,35 @@ async def test_a_venue_that_takes_no_subscription_is_a_failure() -> None:
         assert flow.reason == reasons[0]
 
 
+async def test_an_acknowledgement_that_was_lost_is_asked_for_again() -> None:
+    """Three of ten frames never come; after some minutes every coin is subscribed."""
+    async with live("hyperliquid/ws:drop=0.3") as world:
+        with world.hub.hold("hyperliquid", coins=["BTC", "ETH", "XRP"]):
+            await world.run(5)
+            early = recent_prints(world.hub, "hyperliquid", None, 0.0).pending
+            await world.run(200)
+            seen = recent_prints(world.hub, "hyperliquid", None, 0.0)
+            feed = world.hub.feed("hyperliquid")
+        assert early
+        assert feed is not None
+        assert {"BTC", "ETH", "XRP"} == feed.taken
+        assert set(feed.symbols) - feed.taken == set(seen.pending)
+        assert 1 == world.sockets(HOST)
+
+
+async def test_coins_that_a_venue_does_not_list_open_no_socket() -> None:
+    """A feed of chosen coins has nothing to say then, and tells why."""
+    async with live() as world:
+        net_taker_usd(world.hub, "coinbase", "NOPE")
+        await world.run(30)
+        flow = net_taker_usd(world.hub, "coinbase", "NOPE")
+        assert ("none", 0) == (flow.coverage, world.sockets(WS_COINBASE, "/"))
+        assert "rejected: the venue lists none of the coins asked for" == flow.reason
+        net_taker_usd(world.hub, "coinbase", "BTC")
+        await world.run(90)
+        assert "live" == net_taker_usd(world.hub, "coinbase", "BTC").coverage
+
+
 async def test_attempts_grow_rarer() -> None:
     """A closed port is not asked more than a few times in ten minutes."""
     async with live("hyperliquid/ws:refused") as world:
@@ -203,6 +256,7 @@ async def test_frames_that_are_out_of_order_doubled_or_garbage(fault: str) -> No
             await world.run(60)
             items = listener.take().items
         tape = world.hub.tape("hyperliquid")
+        assert all(one.usd < 1e9 for one in tape.order)
         # A frame that is held back may lie there at the end.
         expected = truth(
             symbols("hyperliquid", "BTC", "ETH"), since, world.clock.now_ms() - 5_000, 0

@@ -112,6 +112,21 @@ async def test_a_broken_socket_ends_the_window() -> None:
         assert ("live", 40.0) == _told(world)
 
 
+async def test_two_breaks_in_a_row_leave_no_hole_in_the_sum() -> None:
+    """Before the first outage is closed the second begins: the window ends at the first."""
+    async with live() as world:
+        feed = connected(world, "BTC")
+        now = later(world, 400)
+        tape = world.hub.tape(HL)
+        tape.take([one(1, now - 290_000, 100.0)], now)
+        tape.lost(now)
+        tape.subscribed(["BTC"], later(world, 30))
+        feed.state.connected = False
+        tape.lost(later(world, 5))
+        flow = net_taker_usd(world.hub, HL, "BTC")
+        assert (100.0, now) == (flow.usd, flow.until)
+
+
 async def test_a_window_that_was_cut_has_no_sum() -> None:
     """More than fits was printed: a sum of what is left would look right and be wrong."""
     async with live() as world:

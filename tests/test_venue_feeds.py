@@ -144,8 +144,12 @@ class TestHyperliquid:
         told = {"method": "subscribe", "subscription": wanted}
         taken = read(json.dumps({"channel": "subscriptionResponse", "data": told}))
         assert Said("taken", ("kPEPE",)) == taken
-        error = read('{"channel":"error","data":"Already subscribed: x"}')
-        assert Said("refused", words="Already subscribed: x") == error
+        for words in ("Already subscribed: x", "Invalid subscription", ""):
+            error = read(json.dumps({"channel": "error", "data": words}))
+            assert Said("refused", words=words) == error
+        again = f"Already subscribed: {json.dumps(wanted)}"
+        stands = read(json.dumps({"channel": "error", "data": again}))
+        assert Said("taken", ("kPEPE",)) == stands
 
     @READERS
     @pytest.mark.parametrize("text", GARBAGE)

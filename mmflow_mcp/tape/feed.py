@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from mmflow_mcp.clock import Clock
-from mmflow_mcp.errors import Unrecorded, VenueBlocked, VenueError, VenueRefused, VenueTimeout
+from mmflow_mcp.errors import (
+    Unrecorded,
+    VenueBlocked,
+    VenueError,
+    VenueRefused,
+    VenueRejected,
+    VenueTimeout,
+)
 from mmflow_mcp.venues.feeds import FeedRule, Prints, Rates, Said
 
 if TYPE_CHECKING:
@@ -23,21 +30,27 @@ if TYPE_CHECKING:
 log = logging.getLogger("mmflow_mcp")
 
 
+MOST_WANTED = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds. `first_pause` to `longest_pause`: between attempts, doubling, jittered.
+    """How long things take, in seconds.
 
-    `blocked_pause`: after a refusal that asking soon will not change. `idle`: how long a feed that
-    nobody needs is kept. `taken`: how long a venue may take to acknowledge a subscription.
-    `patience`: for the list of what the venue has. `relearn`: how old that list may grow.
-    `tick`: how often ping, silence and idleness are looked at.
+    `first_pause` to `longest_pause`: between attempts, doubling, jittered; a connection that lived for `proven` was no failure. `blocked_pause`: after a refusal that asking soon will
+    not change. `idle`: how long a feed that nobody needs is kept. `taken`: how long a venue may
+    take to acknowledge a subscription; what it has not is asked again every `again`. `patience`:
+    for the list of what the venue has, `relearn`: how old that list may grow. `tick`: how often
+    ping, silence and idleness are looked at.
     """
 
     first_pause: float = 0.5
     longest_pause: float = 60.0
+    proven: float = 20.0
     blocked_pause: float = 900.0
     idle: float = 120.0
     taken: float = 15.0
+    again: float = 60.0
     patience: float = 10.0
     relearn: float = 3600.0
     tick: float = 1.0
@@ -124,7 +137,9 @@ class Feed:
         """Somebody needs it now, and these coins of it."""
         self._needed = self._clock.monotonic()
         for coin in coins:
-            self.wanted.setdefault(coin)
+            # Whoever asks for a thousand names that nobody lists fills nothing.
+            if len(self.wanted) < MOST_WANTED or coin in self.symbols:
+                self.wanted.setdefault(coin)
 
     def stop(self) -> None:
         """End it."""
@@ -148,7 +163,7 @@ class Feed:
                 if pause is None:
                     break
                 lived = self._clock.monotonic() - began
-                failures = 0 if lived > self._timing.longest_pause else failures + 1
+                failures = 0 if lived >= self._timing.proven else failures + 1
                 await self._rest(max(pause, self._backoff(failures)))
         self.state.running = False
         self._sink.ended()
@@ -178,6 +193,9 @@ class Feed:
 
     async def _session(self) -> None:
         await self._learn_first()
+        if not self.rule.whole and not self._named() and not self._replayed():
+            # A socket without a subscription is closed at once by the venue.
+            raise VenueRejected("rejected: the venue lists none of the coins asked for")
         self.taken.clear()
         self._asked.clear()
         self.state.refused.clear()
@@ -237,13 +255,16 @@ class Feed:
     async def _tend(self, stream: "Stream") -> None:
         """Subscribe, ping, and end the connection when it is silent, refused or not needed."""
         timing, rule = self._timing, self.rule
-        opened = pinged = learned = self._clock.monotonic()
+        opened = pinged = learned = asked = self._clock.monotonic()
         while not self._idle():
             await self._subscribe(stream)
             now = self._clock.monotonic()
             if rule.ping is not None and now - pinged >= rule.ping_seconds:
                 pinged = now
                 await stream.send(rule.ping)
+            if now - asked >= timing.again:
+                asked = now
+                self._asked &= self.taken
             if now - learned >= timing.relearn:
                 learned = now
                 await self._relearn()
@@ -277,7 +298,7 @@ class Feed:
 
     async def _subscribe(self, stream: "Stream") -> None:
         """Ask for what is wanted and was not asked for on this socket: the named coins first."""
-        named = [coin for coin in self.wanted if coin in self.symbols]
+        named = self._named()
         every = [*named, *self.symbols] if self.rule.whole else named
         new = [coin for coin in dict.fromkeys(every) if coin not in self._asked]
         new = new[: max(0, self.rule.limit - len(self._asked))]
@@ -287,6 +308,9 @@ class Feed:
         for message in self.rule.subscribe([self.symbols[coin] for coin in new]):
             await stream.send(message)
             await self._sleep(1 / self.rule.pace)
+
+    def _named(self) -> list[str]:
+        return [coin for coin in self.wanted if coin in self.symbols]
 
     def _idle(self) -> bool:
         over = self._clock.monotonic() - self._needed > self._timing.idle

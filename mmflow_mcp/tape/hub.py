@@ -318,7 +318,12 @@ class Hub:
         `reach`: the time it is complete from, None where it is complete only from its oldest row.
         """
         tape = self.tape(venue)
-        one = tape.coins[coin]
+        try:
+            one = tape.coins[coin] if rows else tape.coins.get(coin)
+        except KeyError:
+            one = None
+        if one is None:
+            return
         oldest, known = tape.merge(one, [_tape_print(row) for row in rows], self.now_ms())
         back = oldest if reach is None else reach
         if closes and back is not None:

@@ -39,7 +39,8 @@ class Seen:
 
     `since`: complete from then on up to `until`, but for the `gaps`; None where nothing is
     complete yet. Older prints may stand in the list: they are true, but not all there were.
-    `total`: how many fitted, before `limit`. `reason`: why the feed is not connected, or None.
+    `total`: how many fitted, before `limit`. `pending`: coins that the venue lists and has not
+    acknowledged (yet): their prints are missing. `reason`: why the feed is not connected, or None.
     """
 
     prints: list[TapePrint]
@@ -47,6 +48,7 @@ class Seen:
     until: int | None
     gaps: list[Gap]
     total: int
+    pending: list[str]
     reason: str | None = None
 
 
@@ -62,9 +64,10 @@ def net_taker_usd(hub: Hub, venue: str, coin: str, window_ms: int = 300_000) -> 
     if one is None or feed.state.heard_ms is None:
         return NetFlow(None, "none", reason=reason)
     stale = feed.silent >= STALE_SECONDS
-    until = hub.now_ms() if feed.state.connected and not stale else feed.state.heard_ms
+    # While the socket is broken or silent the window ends where it was last heard.
+    broken = feed.state.heard_ms if one.cover.lost is None else one.cover.lost
+    until = hub.now_ms() if feed.state.connected and not stale else broken
     start = until - window_ms
-    # While the socket is broken the window ends where it was last heard.
     since = one.cover.since if not feed.state.connected else one.cover.complete_since
     if since is None or since > start or one.cut > start or window_ms > tape.keeping.all_ms:
         return NetFlow(None, "none", reason=reason)
@@ -110,7 +113,10 @@ def recent_prints(
     if since_ms is not None:
         gaps = [gap for gap in gaps if gap.until >= since_ms]
     reason = None if feed.state.connected else feed.state.reason
-    return Seen(newest, since, until, gaps, len(fitting), reason)
+    wanted = feed.symbols if coin is None and feed.rule.whole else feed.wanted
+    asked = wanted if coin is None else (coin,)
+    pending = [name for name in asked if name in feed.symbols and name not in feed.taken]
+    return Seen(newest, since, until, gaps, len(fitting), pending, reason)
 
 
 def prints_after(

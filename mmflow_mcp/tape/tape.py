@@ -9,13 +9,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from mmflow_mcp.clock import HOUR_MS
+from mmflow_mcp.clock import DAY_MS, HOUR_MS
 from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.tape.board import Board
 from mmflow_mcp.tape.cover import GAPS_KEPT, Cover, Gap
 
-# A print from further ahead than this is no print of this world.
+# A print from further ahead than this, or that is older, is no print of this world.
 AHEAD_MS = 600_000
+OLD_MS = 30 * DAY_MS
 # What a first subscription repeats is news only where it is this young.
 YOUNG_MS = 5_000
 # The times of so many unreadable rows are remembered.
@@ -119,7 +120,8 @@ class Tape:
         This is where the time goes when much is traded, so it calls little.
         """
         coins, order, fills, serial = self.coins, self.order, self.fills, self.serial
-        latest, large, least = now_ms + AHEAD_MS, self.keeping.large_usd, self.board.least
+        latest, earliest = now_ms + AHEAD_MS, now_ms - self.keeping.all_ms
+        large, least = self.keeping.large_usd, self.board.least
         for place, one in enumerate(prints):
             try:
                 coin = coins[one.coin]
@@ -134,8 +136,8 @@ class Tape:
             if number in coin.seen or number in coin.before:
                 self.duplicates += 1
                 continue
-            if one.ts > latest:
-                self.misread(1, now_ms)
+            if not earliest <= one.ts <= latest:
+                self._doubt(one, now_ms)
                 continue
             coin.seen.add(number)
             if fills and number > coin.top:
@@ -151,6 +153,13 @@ class Tape:
         self.serial = serial
         if now_ms >= self._forget_at or len(order) > self._brim:
             self.forget(now_ms)
+
+    def _doubt(self, one: TapePrint, now_ms: int) -> None:
+        """A print at an odd time is no news: a large one of the past is remembered."""
+        if one.ts < now_ms - self.keeping.large_ms or one.ts > now_ms:
+            self.misread(1, now_ms)
+        else:
+            self.remember([one], now_ms)
 
     def _take_repeated(self, prints: Sequence[TapePrint], now_ms: int) -> None:
         """The first rows after a subscription: they repeat what was, and may close an outage."""
@@ -179,7 +188,7 @@ class Tape:
         oldest: int | None = None
         known = False
         for one in sorted(prints, key=lambda p: p.ts):
-            if one.ts > now_ms + AHEAD_MS:
+            if not now_ms - OLD_MS <= one.ts <= now_ms + AHEAD_MS:
                 self.misread(1, now_ms)
                 continue
             oldest = one.ts if oldest is None else oldest

@@ -82,8 +82,20 @@ def read(text: str | bytes) -> Heard:
         hello = isinstance(text, str) and text.startswith("Websocket connection")
         return ALIVE if hello else NOISE
     if channel == "error":
-        return Said("refused", words=str(data)[:200])
+        return _refused(str(data))
     return ALIVE if channel == "pong" else NOISE
+
+
+def _refused(words: str) -> Said:
+    """The words of an error; a subscription that stands already is none."""
+    kind, _, rest = words.partition("Already subscribed: ")
+    try:
+        coin = from_json(rest)["coin"] if not kind and rest else None
+    except UNFIT:
+        coin = None
+    if isinstance(coin, str):
+        return Said("taken", (coin,))
+    return Said("refused", words=words[:200])
 
 
 def _acknowledged(data: dict[str, Any]) -> Said:
