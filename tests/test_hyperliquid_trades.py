@@ -39,8 +39,12 @@ async def test_newest_first_each_once_in_coins() -> None:
 
 
 async def test_what_the_window_does_not_reach_is_said() -> None:
-    """300 s are asked by default and it holds 200: short; 100 s are whole."""
+    """300 s are asked and it holds 200: short; 100 s are whole; without a time it is what it is."""
     ask = asking("hyperliquid", "PEPE")
+    await HYPERLIQUID.trades(ask)
+    assert not any(said.startswith("missing") for said in ask.shortfalls)
+    ask = asking("hyperliquid", "PEPE")
+    ask.options = {"since_ms": AT - 300_000}
     await HYPERLIQUID.trades(ask)
     assert f"missing: the tape of kPEPE reaches back only to {AT - 200_000}" in ask.shortfalls
     ask = asking("hyperliquid", "PEPE")

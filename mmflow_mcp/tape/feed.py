@@ -37,11 +37,12 @@ MOST_WANTED = 1000
 class Timing:
     """How long things take, in seconds.
 
-    `first_pause` to `longest_pause`: between attempts, doubling, jittered; a connection that lived for `proven` was no failure. `blocked_pause`: after a refusal that asking soon will
-    not change. `idle`: how long a feed that nobody needs is kept. `taken`: how long a venue may
-    take to acknowledge a subscription; what it has not is asked again every `again`. `patience`:
-    for the list of what the venue has, `relearn`: how old that list may grow. `tick`: how often
-    ping, silence and idleness are looked at.
+    `first_pause` to `longest_pause`: between attempts, doubling, jittered; a connection that lived
+    for `proven` was no failure. `blocked_pause`: after a refusal that asking soon will not change.
+    `idle`: how long a feed that nobody needs is kept. `taken`: how long a venue may take to
+    acknowledge a subscription; what it has not is asked again every `again`. `patience`: for the
+    list of what the venue has, `relearn`: how old that list may grow. `tick`: how often ping,
+    silence and idleness are looked at.
     """
 
     first_pause: float = 0.5

@@ -207,6 +207,8 @@ class Hub:
                 told.append(ask.stale[0])
                 continue
             told += ask.shortfalls
+            if any(said.startswith("changed") for said in ask.shortfalls):
+                self.tape(venue).misread(1, self.now_ms())
             self._merge(venue, coin, rows, None if ask.shortfalls else since, closes=closes)
         return told
 

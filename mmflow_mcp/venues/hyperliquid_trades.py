@@ -15,7 +15,6 @@ from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.hyperliquid_feed import read_trades
 
 INFO = "https://api.hyperliquid.xyz/info"
-TAPE_MS = 300_000
 
 
 @cache
@@ -26,13 +25,13 @@ def recent(symbol: str) -> Call:
 
 
 async def fetch_trades(ask: Ask, coin: str, symbol: str) -> list[TradePrint]:
-    """What the window holds back to `since_ms` (default: 300 s), newest first; short says so."""
+    """What the window holds, newest first; where it does not reach `since_ms` that is said."""
     wire = await ask.get(recent(symbol))
     prints, bad = wire.parsed(parse_trades)
     ask.unread(bad)
-    since = ask.options.get("since_ms")
+    since: int | None = ask.options.get("since_ms")
     if since is None:
-        since = wire.fetched_at - TAPE_MS
+        return prints
     if not prints or prints[-1].ts >= since:
         back = f" only to {prints[-1].ts}" if prints else " not at all"
         ask.short(f"missing: the tape of {symbol} reaches back{back}", coin=coin)
