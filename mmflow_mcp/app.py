@@ -62,6 +62,7 @@ class App:
 
     def _build(self) -> "Core":
         from mmflow_mcp.core.core import Core  # noqa: PLC0415 - parts load at the first question
+        from mmflow_mcp.tape.hub import Hub  # noqa: PLC0415
         from mmflow_mcp.upstream.client import Upstream  # noqa: PLC0415
         from mmflow_mcp.upstream.shelf import Shelf  # noqa: PLC0415
         from mmflow_mcp.venues import roll  # noqa: PLC0415
@@ -82,14 +83,16 @@ class App:
             shelf=Shelf(self._kept_in(), kind=self.kind, clock=self.clock),
         )
         upstream.health.listen(lambda _: self._tell())
+        off = frozenset(_venues_off(self.settings.venues_off))
         return Core(
             upstream=upstream,
             clock=self.clock,
             bus=self.bus,
             archive=self._archive(),
+            tape=Hub(upstream, self.clock, self._tasks, venues_off=off),
             deadline=self.settings.deadline,
             pinned_now=self.settings.now_ms if self.kind == "replay" else None,
-            venues_off=frozenset(_venues_off(self.settings.venues_off)),
+            venues_off=off,
         )
 
     def _archive(self) -> "Archive":
@@ -174,8 +177,9 @@ class App:
         self._tasks.start_soon(function, *args)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """End the feeds and close the connections."""
         if self._core is not None:
+            await self._core.tape.close()
             await self._core.upstream.aclose()
         if self._store is not None:
             await self._store.close()

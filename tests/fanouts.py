@@ -15,6 +15,7 @@ from mmflow_mcp.core.archive import Archive
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered, gather
 from mmflow_mcp.rows import FundingRow
+from mmflow_mcp.tape.hub import Hub
 from mmflow_mcp.upstream.client import Upstream
 from mmflow_mcp.upstream.wire import Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
@@ -98,7 +99,8 @@ async def world(deadline: float = 2.0, kind: str = "live", **answers: Any) -> As
         clock = SystemClock()
         upstream = Upstream(base, kind=kind, clock=clock, tasks=tasks)
         archive = Archive(None, clock=clock, soon=lambda *_: None)
-        core = Core(upstream, clock, Bus(clock), archive, deadline=deadline)
+        hub = Hub(upstream, clock, tasks)
+        core = Core(upstream, clock, Bus(clock), archive, hub, deadline=deadline)
         yield World(core, base, answers)
         await upstream.aclose()
         tasks.cancel_scope.cancel()

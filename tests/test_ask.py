@@ -137,4 +137,5 @@ def test_the_moment_is_that_of_the_wire_unless_it_is_pinned() -> None:
     """`--now` on a replay holds every age and option time."""
     clock = SystemClock()
     parts: Any = {"upstream": None, "clock": clock, "bus": Bus(clock), "archive": None}
+    parts["tape"] = None
     assert (5, 9) == (Core(**parts).moment(5), Core(**parts, pinned_now=9).moment(5))

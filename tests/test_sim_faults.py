@@ -172,6 +172,7 @@ async def test_body_faults_do_not_touch_sockets() -> None:
 def test_every_kind_can_be_written(kind: str) -> None:
     """Each documented kind parses, with a value where it takes one."""
     values = {"latency": "0.1", "http": "500", "drop": "0.5", "missing": "a", "absurd": "a"}
+    values |= {"hang_up": "30"}
     spec = f"*:{kind}={values[kind]}" if kind in values else f"*:{kind}"
     assert kind == parse_fault(spec).kind
 

@@ -6,6 +6,7 @@ from mmflow_mcp.bus import Bus
 from mmflow_mcp.clock import Clock
 from mmflow_mcp.core.archive import Archive
 from mmflow_mcp.core.signal_book import SignalBook
+from mmflow_mcp.tape.hub import Hub
 from mmflow_mcp.upstream.client import Upstream
 
 
@@ -13,16 +14,17 @@ from mmflow_mcp.upstream.client import Upstream
 class Core:
     """The parts behind every answer.
 
-    `archive`: history, recorded and back-filled. `deadline`: seconds a question may take.
-    `pinned_now`: the moment that option times and ages are computed against (`--now`), else each
-    wire's own reading time. `venues_off`: ids that this installation does not ask. `signals`:
-    which flow signals held at the last look.
+    `archive`: history, recorded and back-filled. `tape`: the live feeds. `deadline`: seconds a
+    question may take. `pinned_now`: the moment that option times and ages are computed against
+    (`--now`), else each wire's own reading time. `venues_off`: ids that this installation does not
+    ask. `signals`: which flow signals held at the last look.
     """
 
     upstream: Upstream
     clock: Clock
     bus: Bus
     archive: Archive
+    tape: Hub
     deadline: float = 8.0
     pinned_now: int | None = None
     venues_off: frozenset[str] = field(default_factory=frozenset)

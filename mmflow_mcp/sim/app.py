@@ -16,6 +16,7 @@ import anyio
 
 from mmflow_mcp.clock import Clock
 from mmflow_mcp.sim.faults import Fault, Faults
+from mmflow_mcp.sim.line import Line
 from mmflow_mcp.sim.market import Market
 from mmflow_mcp.sim.roll import find_venue, name_of
 from mmflow_mcp.sim.wire import (
@@ -27,7 +28,6 @@ from mmflow_mcp.sim.wire import (
     SocketClosed,
     Sockets,
     answer,
-    dump,
 )
 
 __all__ = ["SimApp", "SimRequest", "SimResponse", "SimSocket"]
@@ -162,51 +162,12 @@ class SimApp:
             await send({"type": "websocket.close", "code": 1008})
             return
         await send({"type": "websocket.accept"})
-        socket = _Socket(scope, receive, send, self.clock)
+        socket = Line(scope, receive, send, self.clock, faults)
         try:
-            if any(fault.kind == "dead_socket" for fault in faults):
-                while True:
-                    await socket.receive()
             await handler(socket)
             await send({"type": "websocket.close", "code": 1000})
         except SocketClosed:
             return
-
-
-class _Socket:
-    """A WebSocket of the ASGI server, as the venue modules see it."""
-
-    def __init__(self, scope: Message, receive: Receive, send: Send, clock: Clock) -> None:
-        query = parse_qsl(scope["query_string"].decode("ascii", "replace"))
-        self.query: dict[str, str] = dict(query)
-        self._receive = receive
-        self._send = send
-        self._clock = clock
-
-    def now_ms(self) -> int:
-        """The simulated moment, whole seconds in epoch ms."""
-        now = self._clock.now_ms()
-        return now - now % 1000
-
-    async def receive(self, timeout: float | None = None) -> str | None:
-        """The next message; None when `timeout` seconds pass without one; SocketClosed."""
-        message: Message = {}
-        with anyio.move_on_after(timeout):
-            message = await self._receive()
-        if message.get("type") == "websocket.disconnect":
-            raise SocketClosed
-        if not message:
-            return None
-        text = message.get("text")
-        return text if text is not None else bytes(message.get("bytes") or b"").decode()
-
-    async def send(self, value: Any) -> None:
-        """Send a text as it is, anything else as JSON; SocketClosed."""
-        text = value if isinstance(value, str) else dump(value).decode()
-        try:
-            await self._send({"type": "websocket.send", "text": text})
-        except OSError as error:
-            raise SocketClosed from error
 
 
 def _find_route(routes: Routes, method: str, host: str, path: str) -> Handler | None:

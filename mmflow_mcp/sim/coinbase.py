@@ -5,16 +5,25 @@ A product that hardly trades shows an old price that is not the market's any mor
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from mmflow_mcp.sim.coinbase_candles import ADVANCED_HOST, QUIET_MS, list_bars, show_book
+from mmflow_mcp.sim.coinbase_rows import iso, trade_row
+from mmflow_mcp.sim.coinbase_ws import Stream
 from mmflow_mcp.sim.market import Listing, Market, Perp
-from mmflow_mcp.sim.trades import Print, list_prints
-from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, answer, fixed
+from mmflow_mcp.sim.trades import list_prints
+from mmflow_mcp.sim.wire import (
+    Routes,
+    SimRequest,
+    SimResponse,
+    SimSocket,
+    Sockets,
+    answer,
+    fixed,
+)
 
-HOSTS = ("api.exchange.coinbase.com", ADVANCED_HOST)
+HOSTS = ("api.exchange.coinbase.com", "ws-feed.exchange.coinbase.com", ADVANCED_HOST)
 
 QUIET = frozenset({"1INCH-USD"})
 """Products whose last trade was a quarter of an hour ago, half a percent off."""
@@ -51,9 +60,18 @@ def routes(market: Market) -> Routes:
             show_book, market, _list
         ),
         ("GET", host, "/time"): lambda request: answer(
-            {"iso": _iso(request.now_ms), "epoch": request.now_ms / 1000}
+            {"iso": iso(request.now_ms), "epoch": request.now_ms / 1000}
         ),
     }
+
+
+def sockets(market: Market) -> Sockets:
+    """The feed: matches and heartbeat."""
+
+    async def serve(socket: SimSocket) -> None:
+        await Stream(market, socket).run()
+
+    return {(HOSTS[1], "/"): serve}
 
 
 def not_found(_: SimRequest) -> SimResponse:
@@ -129,7 +147,7 @@ def _show_ticker(market: Market, listing: Listing, request: SimRequest) -> SimRe
         "trade_id": at_ms,
         "price": fixed(perp.last * 1.005 if quiet else perp.last, digits),
         "size": fixed(10.0**-listing.size_digits, 8),
-        "time": _iso(at_ms),
+        "time": iso(at_ms),
         "rfq_volume": "0.000000",
     }
     return answer(row)
@@ -144,27 +162,11 @@ def _show_trades(market: Market, listing: Listing, request: SimRequest) -> SimRe
     prints = list_prints(market, listing, request.now_ms - 600_000, request.now_ms)[::-1]
     if "after" in query:
         prints = [one for one in prints if one.number < int(query["after"])]
-    return answer([_tell_trade(one) for one in prints[:limit]])
-
-
-def _tell_trade(one: Print) -> Row:
-    """A taker who bought met a maker who sold: the maker's side is written."""
-    return {
-        "trade_id": one.number,
-        "side": "sell" if one.buy else "buy",
-        "size": fixed(one.size, 8),
-        "price": fixed(one.price, one.listing.price_digits),
-        "time": _iso(one.at_ms),
-    }
+    return answer([trade_row(one) for one in prints[:limit]])
 
 
 def _show_candles(market: Market, listing: Listing, request: SimRequest) -> SimResponse:
     return list_bars(market, listing, request, quiet=listing.symbol in QUIET)
-
-
-def _iso(at_ms: int) -> str:
-    at = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}411Z"
 
 
 _VIEWS: dict[str, Callable[[Market, Listing, SimRequest], SimResponse]] = {

@@ -16,7 +16,15 @@ VENUE is a venue id or `*`; PART narrows to requests whose path, query or body c
     extra               unknown fields in every object
     absurd=FIELD        a field is 1e308, "NaN", negative or text, in turn; option as=huge|nan|
                         negative|text for one of them
-    dead_socket         WebSockets open and stay silent
+
+and for WebSockets, where truncate cuts every fifth frame, drop loses frames, duplicate sends them
+twice, and missing, extra and absurd change each:
+
+    dead_socket         open and stay silent; option after=SECONDS speaks so long
+    hang_up=SECONDS     break after that many, without a word
+    garbage             what nobody documents before every third frame
+    shuffle             every second frame before the one that it follows
+    unsubscribed        no subscription is taken
 
 The option times=N breaks only the first N requests.
 """
@@ -37,8 +45,19 @@ _VALUED = {
     "drop": "a fraction from 0 to 1, e.g. drop=0.1",
     "missing": "a field name, e.g. missing=markPrice",
     "absurd": "a field name, e.g. absurd=markPrice",
+    "hang_up": "seconds, e.g. hang_up=30",
 }
-_PLAIN = ("timeout", "refused", "html", "truncate", "duplicate", "extra", "dead_socket")
+_SOCKETS = ("dead_socket", "hang_up", "garbage", "shuffle", "unsubscribed")
+_PLAIN = (
+    *("timeout", "refused", "html", "truncate", "duplicate", "extra"),
+    *("dead_socket", "garbage", "shuffle", "unsubscribed"),
+)
+_NUMBERS = {
+    "latency": (0.0, 3600.0),
+    "http": (400.0, 599.0),
+    "drop": (0.0, 1.0),
+    "hang_up": (0.0, 86_400.0),
+}
 KINDS = (*_VALUED, *_PLAIN)
 """Every kind of fault."""
 
@@ -66,17 +85,22 @@ class Fault:
     retry_after: int | None = None
     times: int | None = None
     absurdity: str = ""
+    after: float = 0.0
     spec: str = field(default="", compare=False)
 
     def matches(self, venue: str, asked: str, *, socket: bool = False) -> bool:
         """Whether a request to a venue is meant, `asked` its path, query and body."""
-        unfit = self.kind in _ANSWERS if socket else self.kind == "dead_socket"
+        unfit = self.kind == "html" if socket else self.kind in _SOCKETS
         return not unfit and self.venue in ("*", venue) and self.part in asked
 
     def spoil(self, response: SimResponse) -> SimResponse:
         """The answer as this fault leaves it."""
         change = _SPOILERS.get(self.kind)
         return response if change is None else change(self, response)
+
+    def spoil_text(self, text: str) -> str:
+        """A frame of a socket as this fault leaves it."""
+        return self.spoil(SimResponse(200, text.encode())).body.decode("utf-8", "replace")
 
 
 class Faults:
@@ -114,13 +138,13 @@ def parse_fault(spec: str) -> Fault:
     if bool(value) != (kind in _VALUED):
         raise ValueError(f"fault {spec!r}: {kind} takes {_VALUED.get(kind, 'no value')}")
     extra = _read_options(spec, kind, options)
-    number = _read_number(spec, kind, value) if kind in ("latency", "http", "drop") else 0.0
+    number = _read_number(spec, kind, value) if kind in _NUMBERS else 0.0
     name = value if kind in ("missing", "absurd") else ""
     return Fault(venue, part, kind, number, name, spec=spec, **extra)
 
 
 def _read_number(spec: str, kind: str, value: str) -> float:
-    low, high = {"latency": (0.0, 3600.0), "http": (400.0, 599.0), "drop": (0.0, 1.0)}[kind]
+    low, high = _NUMBERS[kind]
     try:
         number = float(value)
     except ValueError:
@@ -138,11 +162,14 @@ def _read_options(spec: str, kind: str, options: Sequence[str]) -> dict[str, Any
             out["absurdity"] = value
         elif name == "times" and value.isdecimal():
             out["times"] = int(value)
+        elif name == "after" and kind == "dead_socket" and value.isdecimal():
+            out["after"] = float(value)
         elif name == "retry_after" and kind == "http" and value.isdecimal():
             out["retry_after"] = int(value)
         else:
             fits = "times=N" + {
                 "http": ", retry_after=SECONDS",
+                "dead_socket": ", after=SECONDS",
                 "absurd": f", as={'|'.join(_ABSURD)}",
             }.get(kind, "")
             raise ValueError(f"fault {spec!r}: option {option!r} does not fit; {kind} has {fits}")
@@ -280,6 +307,3 @@ _SPOILERS: dict[str, Callable[[Fault, SimResponse], SimResponse]] = {
     "extra": _rewrite(_add),
     "absurd": _rewrite(_distort),
 }
-
-_ANSWERS = frozenset(_SPOILERS) - {"http"}
-"""Kinds that spoil an answer's body and mean nothing to a socket."""

@@ -89,7 +89,7 @@ class Market:
         return self._open_interest(listing, mark, at_ms), mark
 
     def mark(self, listing: Listing, at_ms: int) -> float:
-        """Only the mark of `held`: candles read many."""
+        """The mark as `perp` has it, without the rest: candles and prints read many."""
         return self._mark(listing, at_ms)
 
     def settled_funding(self, listing: Listing, settlement_ms: int) -> float:

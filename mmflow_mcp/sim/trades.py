@@ -40,7 +40,7 @@ def _prints_of(market: Market, listing: Listing, second: int) -> list[Print]:
     count = (draw < 0.5) + (draw < 0.2) + (draw < 0.05)
     if not count or listing.status != "live":
         return []
-    mark = market.held(listing, second * 1000)[1]
+    mark = market.mark(listing, second * 1000)
     out: list[Print] = []
     for n in range(count):
         luck = unit(key ^ 0xA5A5, second * 4 + n)

@@ -78,9 +78,10 @@ class SocketClosed(Exception):
 
 
 class SimSocket(Protocol):
-    """One open WebSocket, seen from the venue."""
+    """One open WebSocket, seen from the venue. `refusing`: it is to take no subscription."""
 
     query: dict[str, str]
+    refusing: bool
 
     def now_ms(self) -> int:
         """The simulated moment."""

@@ -27,6 +27,8 @@ from mmflow_mcp.upstream.wire import Call, Wire
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+    from mmflow_mcp.upstream.streams import Stream
+
 _ACCEPT = {"json": "application/json", "text": "text/html, text/csv;q=0.9, */*;q=0.5"}
 
 
@@ -97,6 +99,13 @@ class Upstream:
     def socket(self, url: str, **options: Any) -> AbstractAsyncContextManager[Any]:
         """A WebSocket through the same layers."""
         return self._client.websocket(url, **options)
+
+    def stream(self, url: str) -> "AbstractAsyncContextManager[Stream]":
+        """A WebSocket whose failures are `VenueError`s; its heartbeat is the caller's business."""
+        from mmflow_mcp.upstream.streams import MAX_FRAME, open_stream  # noqa: PLC0415
+
+        options = {"keepalive_ping_interval_seconds": None, "max_message_size_bytes": MAX_FRAME}
+        return open_stream(self.socket(url, **options))
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -14,6 +14,7 @@ from mmflow_mcp.rows.positions import LiquidationTape, PositioningRow
 from mmflow_mcp.rows.predictions import PredictionPage
 from mmflow_mcp.rows.spot import FxRate, SpotRow, TradePrint
 from mmflow_mcp.venues.ask import Ask
+from mmflow_mcp.venues.feeds import FeedRule
 
 
 @runtime_checkable
@@ -76,7 +77,7 @@ class Spot(Protocol):
 
 @runtime_checkable
 class Trades(Protocol):
-    """Recent public trades of one spot coin."""
+    """Recent public trades of one coin: spot, or the perpetual where the venue has only that."""
 
     async def trades(self, ask: Ask) -> list[TradePrint]:
         """Prints of `ask.coins[0]` back to `ask.options["since_ms"]`, newest first."""
@@ -174,6 +175,24 @@ class FxRates(Protocol):
 
     async def fx_rate(self, ask: Ask) -> list[FxRate]:
         """One rate."""
+        ...
+
+
+@runtime_checkable
+class TradeFeed(Protocol):
+    """Every public trade as it happens, over a WebSocket."""
+
+    def trade_feed(self) -> FeedRule:
+        """How its socket is spoken to."""
+        ...
+
+
+@runtime_checkable
+class ContextFeed(Protocol):
+    """The running state of perpetuals (funding rates) as it changes, over a WebSocket."""
+
+    def context_feed(self) -> FeedRule:
+        """How its socket is spoken to."""
         ...
 
 

@@ -17,10 +17,12 @@ from mmflow_mcp.rows.candles import CandleSeries, OrderBook
 from mmflow_mcp.rows.spot import SpotRow, TradePrint
 from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import DAY, NOTHING, Call, Wire, get
+from mmflow_mcp.venues import coinbase_feed
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.candle_series import ask_candles
 from mmflow_mcp.venues.coinbase_candles import ADVANCED_HOST, BOOKS, CANDLES
+from mmflow_mcp.venues.feeds import FeedRule
 from mmflow_mcp.venues.fields import amount, each, positive
 from mmflow_mcp.venues.order_books import ask_books
 from mmflow_mcp.venues.pairs import (
@@ -80,7 +82,7 @@ class Coinbase(Venue):
     name = "Coinbase"
     kind = "cex"
     aliases = ("Coinbase Pro", "GDAX", "coinbaseexchange", "Coinbase Advanced", "COINBASE_SPOT")
-    hosts = (HOST, ADVANCED_HOST)
+    hosts = (HOST, ADVANCED_HOST, coinbase_feed.HOST)
     # 10 requests a second; the Exchange allows bursts of 15.
     meters = (Meter((HOST,), 15, 1.5), Meter((ADVANCED_HOST,), 10, 1))
     data_source = "Coinbase Exchange public REST"
@@ -139,6 +141,10 @@ class Coinbase(Venue):
     async def order_book(self, ask: Ask) -> list[OrderBook]:
         """The order book of each coin's main dollar market, 500 levels a side."""
         return await ask_books(ask, await _ask_traded(ask), BOOKS)
+
+    def trade_feed(self) -> FeedRule:
+        """Matches of the main dollar market of chosen coins."""
+        return coinbase_feed.feed()
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every product that trades."""

@@ -16,6 +16,7 @@ from mmflow_mcp.errors import VenueChanged, VenueError, VenueRejected
 from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow
 from mmflow_mcp.rows.candles import CandleSeries, OrderBook
 from mmflow_mcp.rows.history import FundingPast
+from mmflow_mcp.rows.spot import TradePrint
 from mmflow_mcp.upstream.budget import Meter
 from mmflow_mcp.upstream.wire import HOUR, Wire, ask_json
 from mmflow_mcp.venues.ask import Ask
@@ -30,9 +31,12 @@ from mmflow_mcp.venues.contracts import (
     main_perpetuals,
     sum_open_interest,
 )
+from mmflow_mcp.venues.feeds import FeedRule
 from mmflow_mcp.venues.fields import amount, each, positive, rate
 from mmflow_mcp.venues.hyperliquid_candles import BOOKS, CANDLES, INFO
+from mmflow_mcp.venues.hyperliquid_feed import feed
 from mmflow_mcp.venues.hyperliquid_past import ask_funding_history
+from mmflow_mcp.venues.hyperliquid_trades import fetch_trades
 from mmflow_mcp.venues.order_books import ask_books
 from mmflow_mcp.venues.traded import Traded, perps_of
 
@@ -95,6 +99,21 @@ class Hyperliquid(Venue):
     async def order_book(self, ask: Ask) -> list[OrderBook]:
         """The 20 best levels of each coin's core perpetual."""
         return await ask_books(ask, await _ask_traded(ask), BOOKS)
+
+    async def trades(self, ask: Ask) -> list[TradePrint]:
+        """The newest trades of one coin; short of `since_ms` it says so."""
+        wire = await ask.get(CONTEXTS)
+        ask.universe = symbols = wire.parsed(parse_symbols)
+        coin = (ask.coins or ("BTC",))[0]
+        return await fetch_trades(ask, coin, symbols[coin]) if coin in symbols else []
+
+    def trade_feed(self) -> FeedRule:
+        """Trades of every core perpetual."""
+        return feed("trades", "trades")
+
+    def context_feed(self) -> FeedRule:
+        """Funding of every core perpetual."""
+        return feed("contexts", "activeAssetCtx")
 
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every core perpetual that is not delisted."""
@@ -174,6 +193,11 @@ def parse_funding(wire: Wire) -> tuple[dict[str, FundingRow], int]:
 
     rows, bad = each(list(contexts(wire.doc)), read)
     return main_perpetuals(rows), bad
+
+
+def parse_symbols(wire: Wire) -> dict[str, str]:
+    """The symbol of each coin."""
+    return {contract.coin: contract.symbol for contract, _ in contexts(wire.doc)}
 
 
 def parse_markets(wire: Wire) -> list[MarketRow]:

@@ -1,0 +1,382 @@
+"""The hub: what the rest of the house uses of the tape.
+
+    with hub.listen("hyperliquid", coins=["BTC"], min_usd=100_000) as listener:
+        batch = await listener.batch()             # batch.items, batch.lost
+
+    with hub.listen_funding("hyperliquid", None, min_delta_bps=0.5) as listener: ...
+    with hub.hold("hyperliquid", "trades"): ...    # keep a feed running without listening
+    await hub.fill("hyperliquid", ["BTC"])         # the venue's recent trades, at a cold start
+
+A feed starts when somebody needs it and stops when nobody has for a while. Questions to what it
+holds are in `readings.py`.
+"""
+
+import random
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+
+from mmflow_mcp.clock import Clock
+from mmflow_mcp.errors import VenueChanged, VenueError
+from mmflow_mcp.rows import MarketRow
+from mmflow_mcp.rows.spot import TradePrint
+from mmflow_mcp.rows.tape import TapePrint
+from mmflow_mcp.tape.board import Listener
+from mmflow_mcp.tape.feed import Feed, Sink, Timing
+from mmflow_mcp.tape.rates import FundingListener, Rates
+from mmflow_mcp.tape.sinks import RateSink, TradeSink
+from mmflow_mcp.tape.tape import Keeping, Tape
+from mmflow_mcp.venues import having, roll
+from mmflow_mcp.venues.ask import Ask
+from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.capabilities import ContextFeed, Markets, TradeFeed, Trades
+from mmflow_mcp.venues.feeds import FeedRule
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
+    from mmflow_mcp.upstream.client import Upstream
+
+T = TypeVar("T")
+
+# How a parser fails on a shape that it did not foresee.
+SURPRISES = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+
+TRADES, CONTEXTS = "trades", "contexts"
+# The coins of a feed that does not bring its whole universe, where none is named.
+MAIN_COINS = ("BTC", "ETH", "SOL")
+QUEUE = 1000
+# What a fill reaches back to: the longest sum that is asked of the tape, and a little more.
+FILL_MS = 305_000
+# An answer of the venue that was read before the subscription must have left the cache.
+FILL_AFTER = 6.0
+FILL_TRIES = 3
+
+
+class Hub:
+    """All feeds, tapes and listeners of one app.
+
+    `tasks`: where feeds run. `venues_off`: ids that this installation does not ask. `chance`,
+    `timing` and `keeping` are for tests and for installations with little room.
+    """
+
+    def __init__(
+        self,
+        upstream: "Upstream",
+        clock: Clock,
+        tasks: "TaskGroup",
+        *,
+        venues_off: Iterable[str] = (),
+        timing: Timing | None = None,
+        keeping: Keeping | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.timing = timing or Timing()
+        self._upstream = upstream
+        self._clock = clock
+        self._tasks = tasks
+        self._off = frozenset(venues_off)
+        self._keeping = keeping or Keeping()
+        self._sleep = clock.sleep
+        self._chance = chance
+        self._tapes: dict[str, Tape] = {}
+        self._rates: dict[str, Rates] = {}
+        self._feeds: dict[tuple[str, str], Feed] = {}
+        self._done: dict[int, anyio.Event] = {}
+        self._closed = False
+
+    def now_ms(self) -> int:
+        """The moment of the tape: the clock's, or under replay that of the newest print."""
+        if self._upstream.kind != "replay":
+            return self._clock.now_ms()
+        return max((tape.newest for tape in self._tapes.values()), default=0)
+
+    def able(self, channel: str = TRADES) -> list[str]:
+        """The venues that have such a feed and are asked here."""
+        able = having(TradeFeed if channel == TRADES else ContextFeed)
+        return [venue.id for venue in able if venue.id not in self._off]
+
+    def tape(self, venue: str) -> Tape:
+        """The prints of a venue. Raises KeyError for one without such a feed."""
+        if venue not in self._tapes:
+            rule = self._rule(venue, TRADES)
+            self._tapes[venue] = Tape(venue, self._keeping, fills=rule.fills)
+        return self._tapes[venue]
+
+    def rates(self, venue: str) -> Rates:
+        """The funding rates of a venue. Raises KeyError for one without such a feed."""
+        if venue not in self._rates:
+            self._rule(venue, CONTEXTS)
+            self._rates[venue] = Rates(venue)
+        return self._rates[venue]
+
+    def feed(self, venue: str, channel: str = TRADES) -> Feed | None:
+        """A feed that is running, None where nobody needs it."""
+        return self._feeds.get((venue, channel))
+
+    def feeds(self) -> list[Feed]:
+        """Those that are running."""
+        return list(self._feeds.values())
+
+    def need(self, venue: str, coins: Iterable[str] | None = None, channel: str = TRADES) -> Feed:
+        """Start a feed, or keep it for another while. Raises KeyError for what there is not."""
+        feed = self._feeds.get((venue, channel)) or self._start(venue, channel)
+        feed.touch(MAIN_COINS if coins is None else coins)
+        return feed
+
+    @contextmanager
+    def hold(
+        self, venue: str, channel: str = TRADES, coins: Iterable[str] | None = None
+    ) -> Iterator[None]:
+        """Keep a feed for as long as the block runs. Raises KeyError for what there is not."""
+        held = coins if coins is None else tuple(coins)
+        key = (venue, channel)
+        self.need(venue, held, channel)
+        self._need_more(key, 1)
+        try:
+            yield
+        finally:
+            self._need_more(key, -1)
+
+    @contextmanager
+    def listen(
+        self,
+        venue: str,
+        coins: Iterable[str] | None = None,
+        min_usd: float = 0.0,
+        most: int = QUEUE,
+    ) -> Iterator[Listener]:
+        """Listen to new prints of `coins` (None: all) worth `min_usd` or more, inclusive.
+
+        The queue holds `most`; older ones are lost and counted. What an outage delayed comes late,
+        with its own time. Raises KeyError for a venue without such a feed.
+        """
+        listener = Listener(coins, min_usd, most)
+        board = self.tape(venue).board
+        with self.hold(venue, TRADES, listener.coins):
+            board.add(listener)
+            try:
+                yield listener
+            finally:
+                board.remove(listener)
+
+    @contextmanager
+    def listen_funding(
+        self,
+        venue: str,
+        coins: Iterable[str] | None = None,
+        min_delta_bps: float = 0.5,
+        most: int = QUEUE,
+    ) -> Iterator[FundingListener]:
+        """Listen to changes of funding rates by `min_delta_bps` or more, inclusive (METHODS 1)."""
+        listener = FundingListener(coins, min_delta_bps, most)
+        rates = self.rates(venue)
+        with self.hold(venue, CONTEXTS, listener.coins):
+            rates.add(listener)
+            try:
+                yield listener
+            finally:
+                rates.remove(listener)
+
+    async def fill(
+        self,
+        venue: str,
+        coins: Iterable[str],
+        since_ms: int | None = None,
+        *,
+        closes: bool = False,
+    ) -> list[str]:
+        """Ask the venue for recent trades of coins and merge them; why they are short.
+
+        What comes is not told to listeners unless it belongs to the time of the feed. `closes`:
+        the answer is newer than the subscription, so that it proves what it covers.
+        """
+        since = self.now_ms() - FILL_MS if since_ms is None else since_ms
+        told: list[str] = []
+        for coin in coins:
+            ask = self._ask(venue, (coin,), since)
+            try:
+                rows = await _foreseen(self._trades(venue, ask))
+            except VenueError as error:
+                told.append(error.reason)
+                continue
+            if ask.stale is not None:
+                told.append(ask.stale[0])
+                continue
+            told += ask.shortfalls
+            if any(said.startswith("changed") for said in ask.shortfalls):
+                self.tape(venue).misread(1, self.now_ms())
+            self._merge(venue, coin, rows, None if ask.shortfalls else since, closes=closes)
+        return told
+
+    async def settle(
+        self, venue: str, coins: Iterable[str] = (), seconds: float = 2.0, channel: str = TRADES
+    ) -> str | None:
+        """Start a feed and wait until it has these coins, or has failed, or `seconds` are over.
+
+        Returns why it has not, None when it has. Raises KeyError for what there is not.
+        """
+        wanted = tuple(coins)
+        feed = self.need(venue, wanted or None, channel)
+        until = self._clock.monotonic() + seconds
+        while self._clock.monotonic() < until:
+            if feed.taken and feed.taken.issuperset(c for c in wanted if c in feed.symbols):
+                return None
+            if feed.state.reason is not None:
+                return feed.state.reason
+            await self._sleep(min(seconds / 20, 0.05))
+        return "timeout: the feed has not begun yet"
+
+    async def close(self) -> None:
+        """End every feed and wake every listener for the last time."""
+        self._closed = True
+        for feed in self._feeds.values():
+            feed.stop()
+        for tape in self._tapes.values():
+            tape.board.close()
+        for rates in self._rates.values():
+            rates.close()
+        for done in list(self._done.values()):
+            await done.wait()
+
+    def _need_more(self, key: tuple[str, str], by: int) -> None:
+        feed = self._feeds.get(key)
+        if feed is not None:
+            feed.needs += by
+            feed.touch()
+
+    def _rule(self, venue: str, channel: str) -> FeedRule:
+        one = roll()[venue]
+        if venue not in self._off:
+            if channel == TRADES and isinstance(one, TradeFeed):
+                return one.trade_feed()
+            if channel == CONTEXTS and isinstance(one, ContextFeed):
+                return one.context_feed()
+        raise KeyError(f"{venue} has no feed of {channel} here")
+
+    def _start(self, venue: str, channel: str) -> Feed:
+        rule = self._rule(venue, channel)
+        sink = self._sink(venue, channel)
+
+        async def learn() -> Mapping[str, str]:
+            return rule.choose(await _foreseen(self._markets(roll()[venue])))
+
+        feed = Feed(
+            rule,
+            sink,
+            learn,
+            upstream=self._upstream,
+            clock=self._clock,
+            now_ms=self.now_ms,
+            timing=self.timing,
+            chance=self._chance,
+        )
+        self._feeds[venue, channel] = feed
+        if not self._closed:
+            self._tasks.start_soon(self._run, (venue, channel), feed)
+        return feed
+
+    def _sink(self, venue: str, channel: str) -> Sink:
+        if channel == CONTEXTS:
+            return RateSink(self.rates(venue), self.now_ms)
+        fill = partial(self.fill_soon, venue)
+        replayed = self._upstream.kind == "replay"
+        return TradeSink(self.tape(venue), self.now_ms, fill, replayed=replayed)
+
+    async def _run(self, key: tuple[str, str], feed: Feed) -> None:
+        done = self._done[id(feed)] = anyio.Event()
+        try:
+            await feed.run()
+        finally:
+            done.set()
+            del self._done[id(feed)]
+            # A recording that lacks the feed will lack it again: its state is kept, and tells.
+            kept = feed.needs > 0 or self._upstream.kind == "replay"
+            if not kept and self._feeds.get(key) is feed:
+                del self._feeds[key]
+
+    def _ask(self, venue: str, coins: tuple[str, ...] | None, since: int | None = None) -> Ask:
+        options: dict[str, Any] = {} if since is None else {"since_ms": since}
+        deadline = self._clock.monotonic() + self.timing.patience
+        return Ask(venue, self._upstream, coins=coins, deadline=deadline, options=options)
+
+    async def _markets(self, venue: Venue) -> list[MarketRow]:
+        if not isinstance(venue, Markets):
+            return []
+        return await venue.markets(self._ask(venue.id, None))
+
+    async def _trades(self, venue: str, ask: Ask) -> list[TradePrint]:
+        one = roll()[venue]
+        return await one.trades(ask) if isinstance(one, Trades) else []
+
+    def _merge(
+        self, venue: str, coin: str, rows: list[TradePrint], reach: int | None, *, closes: bool
+    ) -> None:
+        """Merge a venue's answer.
+
+        `reach`: the time it is complete from, None where it is complete only from its oldest row.
+        """
+        tape = self.tape(venue)
+        try:
+            one = tape.coins[coin] if rows else tape.coins.get(coin)
+        except KeyError:
+            one = None
+        if one is None:
+            return
+        oldest, known = tape.merge(one, [_tape_print(row) for row in rows], self.now_ms())
+        back = oldest if reach is None else reach
+        if closes and back is not None:
+            one.cover.reach(back, known=known)
+
+    def fill_soon(self, venue: str, coins: Iterable[str]) -> None:
+        """Close in the background what a start or an outage left open."""
+        feed = self._feeds.get((venue, TRADES))
+        if feed is not None and not self._closed and self._upstream.kind != "replay":
+            self._tasks.start_soon(self._fill_open, venue, tuple(coins), feed)
+
+    async def _fill_open(self, venue: str, coins: tuple[str, ...], feed: Feed) -> None:
+        connection = feed.state.connections
+        tape = self.tape(venue)
+        left = list(coins)
+        for _ in range(FILL_TRIES):
+            await self._sleep(FILL_AFTER)
+            if self._closed or not feed.state.connected or feed.state.connections != connection:
+                return
+            left = [coin for coin in left if self._is_open(tape, coin)]
+            for coin in left:
+                lost = tape.coins[coin].cover.lost
+                back = self.now_ms() - FILL_MS
+                since = back if lost is None else min(lost, back)
+                await self.fill(venue, [coin], since, closes=True)
+            left = [coin for coin in left if self._is_open(tape, coin)]
+            if not left:
+                return
+        for coin in left:
+            tape.coins[coin].cover.give_up()
+
+    def _is_open(self, tape: Tape, coin: str) -> bool:
+        cover = tape.coins[coin].cover
+        since = cover.since
+        short = since is not None and since > self.now_ms() - FILL_MS
+        return cover.lost is not None or short
+
+
+async def _foreseen(answer: Awaitable[T]) -> T:
+    """An answer of a venue; a shape that no parser foresaw is the venue's change."""
+    try:
+        return await answer
+    except SURPRISES as error:
+        kind = type(error).__name__
+        raise VenueChanged(
+            f"changed: the answer is not in the documented shape ({kind})"
+        ) from error
+
+
+def _tape_print(row: TradePrint) -> TapePrint:
+    usd = row.price * row.size
+    return TapePrint(
+        row.venue, row.coin, row.ts, row.side, row.price, row.size, usd, int(row.trade_id)
+    )
