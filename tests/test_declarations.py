@@ -46,6 +46,10 @@ def test_paths_and_tools_are_the_contracts() -> None:
         "get_funding_history": "/perps/funding/history",
         "get_funding_regime": "/perps/funding/regime",
         "get_oi_history": "/perps/oi/history",
+        "get_whales": "/perps/whales",
+        "watch_whales": "/streams/whales",
+        "watch_trades": "/streams/trades",
+        "watch_funding": "/streams/funding",
         "get_points": "/points",
         "get_candles": "/markets/candles",
     } == {e.name: e.path for e in endpoints().values()}

@@ -246,6 +246,7 @@ async def test_resources_show_the_catalogue_and_the_health(era: dict[str, str]) 
         "mmflow://history/oi/{coin}",
         "mmflow://history/funding/{coin}",
         "mmflow://history/flows/{coin}/{metric}",
+        "mmflow://streams/trades/{coin}",
     } == {t.uri_template for t in templates}
     ids = [venue["id"] for venue in catalogue["venues"]]
     assert sorted(ids) == ids
@@ -407,7 +408,7 @@ async def test_only_what_is_cut_is_called_narrowed() -> None:
 def test_tools_can_be_narrowed_at_start() -> None:
     """--tools takes families and names; what is neither is refused with what fits."""
     perps = ["get_funding", "get_funding_history", "get_funding_regime", "get_liquidations"]
-    perps += ["get_oi", "get_oi_history", "get_positioning"]
+    perps += ["get_oi", "get_oi_history", "get_positioning", "get_whales"]
     assert perps == [d["name"] for d in tool_definitions("columns", "perps")]
     assert ["get_gex"] == [d["name"] for d in tool_definitions("columns", "get_gex")]
     with pytest.raises(Exception, match=r"Fits: .*perps"):

@@ -19,10 +19,12 @@ from mmflow_mcp.core.fanout import Gathered
 from mmflow_mcp.core.parts import merged, note, parts
 from mmflow_mcp.core.readings import etf_table, reference_spot, won_per_dollar, won_spot
 from mmflow_mcp.rows.onchain import EtfTable
+from mmflow_mcp.tape.readings import net_taker_usd
 from mmflow_mcp.venues import roll
 from mmflow_mcp.venues.us_sessions import expected_session
 
 KOREA = "upbit"
+HL_VENUE = "hyperliquid"
 # The coins that US spot funds hold, as the flow tables name them.
 ETF_ASSETS = {"BTC": "bitcoin", "ETH": "ethereum"}
 
@@ -102,7 +104,8 @@ async def flow_pulse(core: Core, coins: tuple[str, ...]) -> Pulse:
         for doubt in said:
             note(whole, *doubt)
         table = tables.get(ETF_ASSETS.get(coin, ""))
-        found.append(CoinPulse(coin, spread, kimchi, table, _inputs(spread, kimchi, table, at)))
+        inputs = _inputs(spread, kimchi, table, _hl_input(core, coin), at)
+        found.append(CoinPulse(coin, spread, kimchi, table, inputs))
     note_stale([one.spread for one in found], whole)
     return Pulse(found, whole, prices, at, tables)
 
@@ -113,13 +116,25 @@ def _moment(core: Core, prices: Gathered) -> int:
     return core.moment(read)
 
 
-def _inputs(spread: Spread, kimchi: Kimchi, table: EtfTable | None, at_ms: int) -> dict[str, Input]:
+def _hl_input(core: Core, coin: str) -> Input:
+    """Net taker flow of the last five minutes, US$ millions.
+
+    It needs a tape that covers them; without one it is unknown, not 0, and nobody waits for it.
+    """
+    if HL_VENUE not in core.tape.able():
+        return Input()
+    flow = net_taker_usd(core.tape, HL_VENUE, coin)
+    return Input() if flow.usd is None else Input(flow.usd / 1e6, flow.coverage)
+
+
+def _inputs(
+    spread: Spread, kimchi: Kimchi, table: EtfTable | None, hl: Input, at_ms: int
+) -> dict[str, Input]:
     return {
         COINBASE: Input(premium_bps(spread), premium_state(spread)),
         KIMCHI: Input(kimchi.premium_pct, kimchi.state),
         ETF: _etf_input(table, at_ms),
-        # Net taker flow needs a tape that covers five minutes; without one it is unknown, not 0.
-        HL: Input(),
+        HL: hl,
     }
 
 

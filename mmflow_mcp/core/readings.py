@@ -6,8 +6,12 @@ client's cache and its flights hold them together.
 
 from typing import Any
 
+from mmflow_mcp.analytics.coinbase import taker_delta
+from mmflow_mcp.analytics.states import LIVE
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered, gather
+from mmflow_mcp.core.parts import part
+from mmflow_mcp.tape.readings import net_taker_usd
 from mmflow_mcp.venues import having
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.capabilities import EtfFlows, FxRates, Spot, Trades
@@ -66,6 +70,21 @@ async def coinbase_tape(core: Core, coin: str) -> Gathered:
     venues = [venue for venue in reference_venues(core) if venue.id == "coinbase"]
     notes = [] if venues else [_off("coinbase")]
     return _short(await gather(core, Trades, venues, (coin,), notes=notes), notes)
+
+
+async def coinbase_delta(core: Core, coin: str) -> tuple[float | None, Gathered]:
+    """Coinbase's taker buys less sells of the last 300 s, USD, and the envelope's side of it.
+
+    From the live tape once it covers them, else from pages of the venue's tape; null rather than
+    that of a shorter time.
+    """
+    if "coinbase" in core.tape.able():
+        flow = net_taker_usd(core.tape, "coinbase", coin)
+        if flow.usd is not None and flow.coverage == LIVE:
+            return flow.usd, Gathered(answered=["coinbase"])
+    tape = await part(coinbase_tape(core, coin))
+    whole = bool(tape.answered) and not tape.partial
+    return (taker_delta(tape.rows) if whole else None), tape
 
 
 async def won_per_dollar(core: Core) -> Gathered:

@@ -8,6 +8,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_type_hints
@@ -21,6 +22,20 @@ Condense = Callable[[Any, int, str], tuple[Any, str]]
 
 
 @dataclass(frozen=True, slots=True)
+class Live:
+    """A stream behind an endpoint: what its events are called, how to listen, how to tell one.
+
+    `listen`: (core, query) to a context whose queue holds what happens. `row`: an item of it as a
+    row. `heartbeat`: seconds between signs of life where nothing happens.
+    """
+
+    event: str
+    listen: Callable[[Core, Any], AbstractContextManager[Any]]
+    row: Callable[[Any], Any]
+    heartbeat: int
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """Everything a face needs to know of one endpoint.
 
@@ -28,6 +43,7 @@ class Endpoint:
     words; `limit` its default, `budget` the parameter that sets it (a query's own, or `limit`).
     `detail`: whether a tool may ask for all columns. `condense`: makes a long answer short for a
     tool whose budget is not a row limit: (data, budget, form) to data and what was done, in words.
+    `live`: the stream that it watches for a while.
     """
 
     name: str
@@ -45,6 +61,7 @@ class Endpoint:
     budget: str
     detail: bool
     condense: Condense | None
+    live: Live | None
 
 
 _ROLL: dict[str, Endpoint] = {}
@@ -61,6 +78,7 @@ def endpoint(
     budget: str = "limit",
     detail: bool = True,
     condense: Condense | None = None,
+    live: Live | None = None,
 ) -> Callable[[Handler], Handler]:
     """Declare an endpoint; see `Endpoint` for the words."""
 
@@ -93,6 +111,7 @@ def endpoint(
             budget=budget,
             detail=detail,
             condense=condense,
+            live=live,
         )
         return function
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from mmflow_mcp.analytics import coinbase
-from mmflow_mcp.analytics.coinbase import premium_bps, taker_delta, volume_share
+from mmflow_mcp.analytics.coinbase import premium_bps, volume_share
 from mmflow_mcp.analytics.pressure import COINBASE, ETF, HL, KIMCHI, headline_of
 from mmflow_mcp.analytics.signals import Signal, ranked
 from mmflow_mcp.analytics.spreads import Spread, spread_of
@@ -23,7 +23,7 @@ from mmflow_mcp.core.pulse import (
 )
 from mmflow_mcp.core.readings import (
     FLOW_COINS,
-    coinbase_tape,
+    coinbase_delta,
     etf_table,
     reference_spot,
     reference_venues,
@@ -140,10 +140,15 @@ async def get_etf_proxy(core: Core, query: EtfProxyQuery) -> Answer[EtfProxyAnsw
     and coinbaseTapeDeltaUsd5m (USD, 300 s): + = US buying; daily in US$ millions.
     """
     coin = COINS[query.asset]
+    deltas: list[float | None] = []
+
+    async def delta_of() -> Gathered:
+        value, side = await coinbase_delta(core, coin)
+        deltas.append(value)
+        return side
+
     world, tape, funds = await parts(
-        reference_spot(core, (coin,), change=False),
-        coinbase_tape(core, coin),
-        etf_table(core, query.asset),
+        reference_spot(core, (coin,), change=False), delta_of(), etf_table(core, query.asset)
     )
     # The table carries its own date.
     funds.fetched_at = None
@@ -155,23 +160,15 @@ async def get_etf_proxy(core: Core, query: EtfProxyQuery) -> Answer[EtfProxyAnsw
     at = core.moment(max((row.fetched_at for row in world.rows), default=core.clock.now_ms()))
     if table is not None and etf_state(table, at) == STALE:
         note(whole, "farside", "stale", "stale: the newest session is not in the table")
-    delta = _delta(tape)
     who = [table.source.partition(":")[0]] if table else []
     meta = composed_meta(core, "etf-proxy", [*who, "coinbase"], whole)
     data = EtfProxyAnswer(
         asset=query.asset,
         daily=_daily(table),
-        coinbase_proxy=_proxy(spread, delta, table, at),
+        coinbase_proxy=_proxy(spread, deltas[0], table, at),
         fetched_at=meta["fetchedAt"],
     )
     return Answer(data, meta, whole.until)
-
-
-def _delta(tape: Gathered) -> float | None:
-    """The taker delta; null rather than that of a shorter time."""
-    if not tape.answered or tape.partial:
-        return None
-    return taker_delta(tape.rows)
 
 
 def _daily(table: EtfTable | None) -> DailyFlow | None:

@@ -2,14 +2,12 @@
 
 from typing import Any
 
-from mmflow_mcp.analytics.coinbase import taker_delta
 from mmflow_mcp.analytics.pressure import COINBASE, ETF, HL, KIMCHI
 from mmflow_mcp.analytics.states import STALE
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.history import flow_key
-from mmflow_mcp.core.parts import part
 from mmflow_mcp.core.pulse import CoinPulse, Pulse, flow_pulse
-from mmflow_mcp.core.readings import FLOW_COINS, coinbase_tape
+from mmflow_mcp.core.readings import FLOW_COINS, coinbase_delta
 from mmflow_mcp.metrics.declare import FULL, Sample, sampling
 
 MINUTE_MS = 60_000
@@ -37,18 +35,12 @@ async def flows(core: Core, level: str) -> list[Sample]:  # noqa: ARG001 - only 
     pulse = await flow_pulse(core, FLOW_COINS)
     if not pulse.prices.answered:
         return []
-    deltas = {coin: await _delta(core, coin) for coin in FLOW_COINS}
+    deltas = {coin: (await coinbase_delta(core, coin))[0] for coin in FLOW_COINS}
     return [
         Sample(flow_key(name, one.coin), value, _as_it_was(pulse, one))
         for one in pulse.coins
         for name, value in _values(pulse, one, deltas[one.coin]).items()
     ]
-
-
-async def _delta(core: Core, coin: str) -> float | None:
-    """Coinbase's taker delta; unknown rather than that of a shorter time."""
-    tape = await part(coinbase_tape(core, coin))
-    return taker_delta(tape.rows) if tape.answered and not tape.partial else None
 
 
 def _values(pulse: Pulse, one: CoinPulse, delta: float | None) -> dict[str, float | None]:

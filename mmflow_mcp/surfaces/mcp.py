@@ -26,6 +26,7 @@ from pydantic_core import to_json
 from mmflow_mcp import __version__
 from mmflow_mcp.app import App
 from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.surfaces.notices import StreamNotices
 from mmflow_mcp.surfaces.remembered import Remembered
 from mmflow_mcp.surfaces.resources import add_resources
 from mmflow_mcp.surfaces.subscriptions import BusBridge, serve_subscriptions
@@ -34,6 +35,7 @@ INSTRUCTIONS = """\
 Live crypto market data across venues; read-only, no keys, data and not advice.
 Perpetuals: get_oi (open interest, USD and coins), get_funding (rates; compare venues by apr),
 get_positioning (long and short shares), get_liquidations.
+Live (Hyperliquid): get_whales (so far), watch_whales, watch_trades, watch_funding (wait and tell).
 Over time: get_funding_history, get_oi_history, get_flow_history; get_funding_regime tells what is
 unusual against the last week.
 Options (BTC, ETH, SOL, XRP): get_gex (walls, flip), get_skew (volatility), get_option_chain.
@@ -101,6 +103,7 @@ def build_server(app: App) -> MCPServer:
     form = app.settings.tool_rows
     definitions = tool_definitions(form, app.settings.tools)
     known = Remembered(app.clock)
+    bridge = BusBridge(app.bus)
     lists = CacheHint(ttl_ms=3_600_000, scope="public")
     server = Server(
         name="mmflow",
@@ -115,11 +118,12 @@ def build_server(app: App) -> MCPServer:
             "resources/templates/list": lists,
             "resources/read": CacheHint(ttl_ms=1_000, scope="public"),
         },
-        subscriptions=BusBridge(app.bus),
+        subscriptions=bridge,
         log_level="WARNING",
     )
-    add_resources(server, app)
-    serve_subscriptions(server, app.bus, app.soon)
+    notices = StreamNotices(app, lambda: bridge.listening or subscribed())
+    add_resources(server, app, notices)
+    subscribed = serve_subscriptions(server, app.bus, app.soon, notices.need)
     return server
 
 

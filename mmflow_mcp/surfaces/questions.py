@@ -44,6 +44,10 @@ def understand(name: str, arguments: dict[str, Any]) -> Asked:
     limit, full = e.limit, False
     if e.budget in TOOL_BUDGETS and e.budget in given:
         limit = _limit(given.pop(e.budget), e.budget)
+        own = e.query.model_fields.get(e.budget)
+        if own is not None:
+            # The question has a limit of its own: no face keeps more than it asks for.
+            given[e.budget] = max(limit, own.default)
     if e.detail and "detail" in given:
         full = _detail(given.pop("detail"))
     try:
@@ -127,7 +131,7 @@ def result(asked: Asked, found: Answer[Any], form: str) -> dict[str, Any]:
     if condensed:
         meta["condensed"] = condensed
     if shape.limit is not None:
-        meta["total"] = shape.total
+        meta["total"] = max(shape.total, meta.get("total", 0))
     if shape.left_out:
         meta["truncated"] = True
         meta["narrow"] = f"{asked.limit} rows kept, {e.keeps}; ask for less, or raise limit"

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from mmflow_mcp.app import App
 from mmflow_mcp.errors import BadQuestion, MmflowError
+from mmflow_mcp.surfaces.notices import FUNDING, TRADES, WHALES, StreamNotices
 
 if TYPE_CHECKING:
     from mmflow_mcp.core.core import Core
@@ -19,10 +20,11 @@ JSON = "application/json"
 MOST_POINTS = 1_008
 
 
-def add_resources(server: MCPServer, app: App) -> None:
+def add_resources(server: MCPServer, app: App, notices: StreamNotices) -> None:
     """Offer every resource and template. What they need loads when they are read."""
     _add_catalogue(server, app)
     _add_history(server, app)
+    _add_streams(server, app, notices)
     _add_completion(server, app)
 
 
@@ -103,6 +105,42 @@ def _add_history(server: MCPServer, app: App) -> None:
     async def flows(coin: str, metric: str) -> str:
         question = {"coin": coin, "metric": metric}
         return await _answered(app, "get_flow_history", question, points=MOST_POINTS)
+
+
+def _add_streams(server: MCPServer, app: App, notices: StreamNotices) -> None:
+    @server.resource(
+        WHALES,
+        name="whale-stream",
+        title="Whale prints",
+        description="The newest large prints on Hyperliquid; subscribers are told of new ones",
+        mime_type=JSON,
+    )
+    async def whales() -> str:
+        notices.need(WHALES)
+        return await _answered(app, "get_whales", {"limit": 50})
+
+    @server.resource(
+        TRADES + "{coin}",
+        name="trade-stream",
+        title="Prints of a coin",
+        description="The newest prints of a coin on Hyperliquid; subscribers are told of new ones",
+        mime_type=JSON,
+    )
+    async def trades(coin: str) -> str:
+        text = await _answered(app, "get_whales", {"coin": coin, "minUsd": 0, "limit": 50})
+        notices.need(TRADES + coin)
+        return text
+
+    @server.resource(
+        FUNDING,
+        name="funding-stream",
+        title="Funding rates",
+        description="Funding on Hyperliquid now; subscribers are told when a rate moves by 0.5 bps",
+        mime_type=JSON,
+    )
+    async def funding() -> str:
+        notices.need(FUNDING)
+        return await _answered(app, "get_funding", {"venues": "hyperliquid"})
 
 
 async def _answered(app: App, tool: str, question: dict[str, Any], points: int = 0) -> str:

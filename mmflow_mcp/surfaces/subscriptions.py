@@ -18,6 +18,11 @@ class BusBridge:
         self._bus = bus
         self._other: list[Callable[[ServerEvent], None]] = []
 
+    @property
+    def listening(self) -> bool:
+        """Whether a listen stream is open."""
+        return bool(self._other)
+
     async def publish(self, event: ServerEvent) -> None:
         """Publish through our bus what names a resource; pass on anything else."""
         if isinstance(event, ResourceUpdated):
@@ -38,8 +43,12 @@ class BusBridge:
         return unsubscribe
 
 
-def serve_subscriptions(server: MCPServer, bus: Bus, soon: Callable[..., None]) -> None:
+def serve_subscriptions(
+    server: MCPServer, bus: Bus, soon: Callable[..., None], wanted: Callable[[str], None]
+) -> Callable[[], bool]:
     """`resources/subscribe` of the 2025 era, which MCPServer leaves out.
+
+    `wanted` is told of every URI that is subscribed to; the result tells whether any is.
 
     Connections are held weakly: one that has ended is forgotten with its subscriptions.
     """
@@ -51,6 +60,7 @@ def serve_subscriptions(server: MCPServer, bus: Bus, soon: Callable[..., None]) 
 
     async def subscribe(ctx: Any, params: SubscribeRequestParams) -> EmptyResult:
         subscribers.setdefault(str(params.uri), WeakSet()).add(_connection(ctx))
+        wanted(str(params.uri))
         return EmptyResult()
 
     async def unsubscribe(ctx: Any, params: UnsubscribeRequestParams) -> EmptyResult:
@@ -65,6 +75,7 @@ def serve_subscriptions(server: MCPServer, bus: Bus, soon: Callable[..., None]) 
     low.add_request_handler("resources/subscribe", SubscribeRequestParams, subscribe)
     low.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
     bus.listen(changed)
+    return lambda: any(subscribers.values())
 
 
 def _connection(ctx: Any) -> Any:

@@ -110,6 +110,8 @@ def _cell(name: str, value: Any) -> str:
         # A rate of some 1e-5 keeps its digits; amounts get separators.
         if value == 0 or abs(value) >= 1e9:
             return f"{value:,.0f}"
+        if abs(value) < 1e-7:
+            return f"{value:.3g}"
         return f"{value:.8f}".rstrip("0") if abs(value) < 0.01 else f"{value:,.10g}"
     if isinstance(value, dict):
         return ", ".join(f"{k} {_cell(k, v)}" for k, v in value.items())
@@ -131,6 +133,9 @@ def about(meta: dict[str, Any], shape: Shape, asked: Asked) -> str:
     if "spot" in meta:
         lines.append(f"  spot is the {meta['spot']}")
     lines += [f"  {meta[key]}" for key in ("condensed", "history") if key in meta]
+    if "covered" in meta and "since" in meta["covered"]:
+        since = meta["covered"]["since"]
+        lines.append(f"  complete since {iso(since) if since else 'no moment yet'}")
     if "times" in meta:
         lines.append(f"  times: {meta['times']}")
     if shape.left_out:
