@@ -59,7 +59,7 @@ def test_paths_and_tools_are_the_contracts() -> None:
 def test_a_description_lets_a_model_choose(name: str) -> None:
     """It names a neighbour or a use, and every parameter has words."""
     e = endpoints()[name]
-    assert re.search(r"use get_\w+|holds no", e.description)
+    assert re.search(r"use (get|watch)_\w+|holds no", e.description)
     for field in e.query.model_fields.values():
         assert field.description
 
