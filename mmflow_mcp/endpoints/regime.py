@@ -89,7 +89,7 @@ class RegimeAnswer:
     "/perps/funding/regime",
     title="Funding regime",
     ttl=60,
-    example={"coins": ["BTC", "ETH"], "venues": ["all"]},
+    example={"coins": ["BTC"], "venues": ["hl", "bybit"]},
     keeps="the largest absolute z",
     limit=30,
 )
