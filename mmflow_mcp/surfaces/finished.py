@@ -17,13 +17,13 @@ Headers = list[tuple[bytes, bytes]]
 WORTH_GZIP = 1_000
 METHODS = b"GET, HEAD, OPTIONS"
 # A browser hides from pages of other origins what is not named here.
+EXPOSED = (
+    b"ETag, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset,"
+    b" Mcp-Session-Id"
+)
 CORS: Headers = [
     (b"access-control-allow-origin", b"*"),
-    (
-        b"access-control-expose-headers",
-        b"ETag, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset,"
-        b" Mcp-Session-Id",
-    ),
+    (b"access-control-expose-headers", EXPOSED),
 ]
 PREFLIGHT: Headers = [
     *CORS,

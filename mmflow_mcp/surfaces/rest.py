@@ -43,7 +43,10 @@ NO_BODY = (b"0", b"")
 
 
 class Rest:
-    """The face as an ASGI application. `paths` are the ones it answers; any other is told its nearest."""
+    """The face as an ASGI application.
+
+    `paths` are the ones it answers; any other is told its nearest.
+    """
 
     def __init__(self, app: App, *, most_at_once: int = MOST_AT_ONCE) -> None:
         self._app = app
@@ -57,7 +60,12 @@ class Rest:
             self._examples[path] = address(path, e.example)
         self.paths = frozenset(self._routes)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(
+        self,
+        scope: Scope,
+        receive: Receive,  # noqa: ARG002 - ASGI's form; a question has no body
+        send: Send,
+    ) -> None:
         """Answer one request; its body, if any, is never read."""
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000, "reason": "no socket is here"})
@@ -120,9 +128,7 @@ class Rest:
         return self._public(document(), DOCUMENT_TTL, math.inf)
 
     def _public(self, content: Any, ttl: int, until: float) -> tuple[Finished, float]:
-        page = Finished(
-            to_json(content, inf_nan_mode="null"), cache=f"public, max-age={ttl}"
-        )
+        page = Finished(to_json(content, inf_nan_mode="null"), cache=f"public, max-age={ttl}")
         return page, min(until, self._app.clock.monotonic() + ttl)
 
     def _failure(self, path: str, error: Exception) -> Finished:

@@ -62,7 +62,10 @@ class RowSchemas:
             schema["description"] = kind.__doc__.split("\n\n")[0]
         hints = get_type_hints(kind)
         schema["properties"] = {
-            camel(f.name): {**self._field(f, hints[f.name]), "description": f.metadata["description"]}
+            camel(f.name): {
+                **self._field(f, hints[f.name]),
+                "description": f.metadata["description"],
+            }
             for f in columns(kind)
         }
         # What may be unknown and has None by default is left out of an object.
