@@ -30,5 +30,5 @@ def rest_world() -> Iterator["Asker"]:
     """One simulated world behind REST that several files ask; what is asked twice is warm."""
     from rests import asking
 
-    with asking() as asker:
+    with asking(tool_rows="objects") as asker:
         yield asker

@@ -69,7 +69,7 @@ def test_no_question_breaks_it(rest_world: Asker) -> None:
     seen: dict[int, int] = {}
 
     @settings(
-        max_examples=120,
+        max_examples=100,
         deadline=None,
         derandomize=True,
         database=None,
