@@ -114,12 +114,18 @@ def client(arguments: list[str]) -> Iterator[RawClient]:
         raw.close()
 
 
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @contextlib.contextmanager
 def simulated_venues(*faults: str) -> Iterator[str]:
     """The simulated venues in a process of their own; its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = [word for fault in faults for word in ("--fault", fault)]
     child = subprocess.Popen(
         [sys.executable, *SERVER, "sim", "--port", str(port), *options],

@@ -1,9 +1,13 @@
 """What every test may lean on."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from servers import NO_SERVER, RedisProcess, redis_process
+
+if TYPE_CHECKING:
+    from rests import Asker
 
 
 @pytest.fixture
@@ -19,3 +23,12 @@ def redis_server() -> Iterator[RedisProcess]:
         if process is None:
             pytest.skip(NO_SERVER)
         yield process
+
+
+@pytest.fixture(scope="session")
+def rest_world() -> Iterator["Asker"]:
+    """One simulated world behind REST that several files ask; what is asked twice is warm."""
+    from rests import asking
+
+    with asking(tool_rows="objects") as asker:
+        yield asker

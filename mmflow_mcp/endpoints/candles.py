@@ -102,7 +102,8 @@ def _venue(value: Any) -> str:
     return venue_of(value, "venue").id
 
 
-def _hours(value: Any) -> float | None:
+def hours_of(value: Any) -> float | None:
+    """A span in hours, above 0; None where none is given. Raises `BadQuestion`."""
     try:
         hours = None if value is None or isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
@@ -120,7 +121,7 @@ class CandlesQuery(Query):
         default_factory=lambda: DEFAULT_VENUE, description="Default hl"
     )
     interval: Interval = Field(default="1h", description="Length")
-    hours: Annotated[float | None, BeforeValidator(_hours)] = Field(
+    hours: Annotated[float | None, BeforeValidator(hours_of)] = Field(
         default=None, description="Default: 100 candles"
     )
     sinceMs: AskedMoment = Field(  # noqa: N815 - as the specification names times

@@ -67,14 +67,7 @@ async def ask_app(
 
 def _report(tool: str, error: MmflowError, *, as_json: bool) -> int:
     if as_json:
-        nothing = {
-            "fetchedAt": SystemClock().now_ms(),
-            "source": "",
-            "partial": True,
-            "sources": [],
-        }
-        meta = getattr(error, "meta", nothing)
-        _print_json({"error": str(error), "data": [], "meta": meta})
+        _print_json(questions.failure(error, str(error), SystemClock().now_ms()))
     else:
         sys.stderr.write(f"mmflow-mcp: {questions.said(tool, error)}\n")
     return 1 if isinstance(error, AllVenuesFailed) else 2

@@ -1,8 +1,8 @@
-"""MCP over streamable HTTP on one port, loopback unless told otherwise."""
+"""MCP and REST over HTTP on one port, loopback unless told otherwise."""
 
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import anyio
 import uvicorn
@@ -10,16 +10,21 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mmflow_mcp import __version__
 from mmflow_mcp.app import App, running
 from mmflow_mcp.settings import Settings
 from mmflow_mcp.surfaces.mcp import build_server
+from mmflow_mcp.surfaces.rest import Rest
 
 MAX_BODY = 1 << 20
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+
+# What stands before an application and may answer in its place.
+Layer = Callable[[ASGIApp], ASGIApp]
 
 
 class EndStreams:
@@ -87,19 +92,59 @@ class EndStreams:
 def security(host: str) -> TransportSecuritySettings:
     """Only our own names may be in Host and Origin: a page elsewhere cannot reach us."""
     names = {*LOOPBACK[:2], "[::1]"}
-    if host not in (*LOOPBACK, "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+    if host not in (*LOOPBACK, *EVERY_ADDRESS):
         names.add(host)
     hosts = [h for name in sorted(names) for h in (name, f"{name}:*")]
     origins = [f"{scheme}://{h}" for scheme in ("http", "https") for h in hosts]
     return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
 
 
-def build_app(app: App, host: str, stopping: anyio.Event) -> ASGIApp:
-    """The ASGI application: `/mcp` and `/healthz`."""
+def own_names(host: str) -> Layer:
+    """A layer that refuses a Host that is none of ours, as `/mcp` does.
+
+    Where the server listens on every address it cannot know its names: there all are taken.
+    """
+    allowed = security(host).allowed_hosts
+    plain = {name.encode() for name in allowed}
+    with_port = tuple(name.removesuffix("*").encode() for name in allowed if name.endswith(":*"))
+    text = "This server does not go by that name (Host)."
+
+    def ours(name: bytes) -> bool:
+        name = name.lower()
+        return name in plain or any(
+            name.startswith(start) and name[len(start) :].isdigit() for start in with_port
+        )
+
+    def layer(inner: ASGIApp) -> ASGIApp:
+        async def check(scope: Scope, receive: Receive, send: Send) -> None:
+            names = [v for k, v in scope.get("headers", ()) if k == b"host"]
+            if scope["type"] == "http" and not (len(names) == 1 and ours(names[0])):
+                await JSONResponse({"error": text, "data": []}, 421)(scope, receive, send)
+                return
+            await inner(scope, receive, send)
+
+        return inner if host in EVERY_ADDRESS else check
+
+    return layer
+
+
+def build_app(
+    app: App,
+    host: str,
+    stopping: anyio.Event,
+    *,
+    layers: Sequence[Layer] = (),
+    routes: Sequence[BaseRoute] = (),
+) -> ASGIApp:
+    """The ASGI application: `/mcp`, REST under `/api` and `/healthz`.
+
+    `layers` stand before all of them, the first outermost; `routes` are further pages and streams.
+    """
     server = build_server(app)
     inner = server.streamable_http_app(
         transport_security=security(host), max_request_body_size=MAX_BODY, host=host
     )
+    rest = Rest(app)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -110,10 +155,26 @@ def build_app(app: App, host: str, stopping: anyio.Event) -> ASGIApp:
         return JSONResponse({"status": "ok", "version": __version__})
 
     outer = Starlette(
-        routes=[Route("/healthz", healthz), Mount("/", inner)],
+        routes=[
+            Route("/healthz", healthz),
+            *routes,
+            # What is no path of REST is told the nearest.
+            Mount("/api", rest),
+            Mount("/", inner),
+        ],
         lifespan=lifespan,
     )
-    return EndStreams(outer, stopping)
+    streams = EndStreams(outer, stopping)
+
+    async def faces(scope: Scope, receive: Receive, send: Send) -> None:
+        # Answers of REST are finished bytes: what streams need would only slow them.
+        brief = scope["type"] == "http" and scope["path"] in rest.paths
+        await (rest if brief else streams)(scope, receive, send)
+
+    whole: ASGIApp = faces
+    for layer in reversed((own_names(host), *layers)):
+        whole = layer(whole)
+    return whole
 
 
 class Server(uvicorn.Server):
@@ -138,11 +199,17 @@ def serve_http(settings: Settings, host: str, port: int) -> int:
             stopping = anyio.Event()
             asgi = build_app(app, host, stopping)
             config = uvicorn.Config(
-                asgi, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5
+                asgi,
+                host=host,
+                port=port,
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=5,
             )
             reach = "this machine only" if host in LOOPBACK else "OPEN TO THE NETWORK, no keys"
             sys.stderr.write(
-                f"mmflow-mcp {__version__}: MCP at http://{host}:{port}/mcp ({reach}),"
+                f"mmflow-mcp {__version__}: MCP at http://{host}:{port}/mcp,"
+                f" REST at http://{host}:{port}/api/v1 ({reach}),"
                 f" source {settings.source.split(':', 1)[0]}\n"
             )
             sys.stderr.flush()

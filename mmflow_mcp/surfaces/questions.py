@@ -3,6 +3,7 @@
 import difflib
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -50,11 +51,20 @@ def understand(name: str, arguments: dict[str, Any]) -> Asked:
             given[e.budget] = max(limit, own.default)
     if e.detail and "detail" in given:
         full = _detail(given.pop("detail"))
+    return Asked(e, validated(e, given, extras_of(e)), limit, full)
+
+
+def extras_of(e: Endpoint) -> list[str]:
+    """What a tool takes beside the question's own parameters: how much of the answer to show."""
+    return [e.budget] * (e.budget in TOOL_BUDGETS) + ["detail"] * e.detail
+
+
+def validated(e: Endpoint, given: dict[str, Any], extras: Sequence[str] = ()) -> Any:
+    """The question's own parameters as its query; an error also names the face's `extras`."""
     try:
-        query = e.query.model_validate(given)
+        return e.query.model_validate(given)
     except ValidationError as error:
-        raise explained(e, error) from None
-    return Asked(e, query, limit, full)
+        raise explained(e, error, extras) from None
 
 
 def _limit(value: Any, name: str) -> int:
@@ -78,16 +88,12 @@ def _detail(value: Any) -> bool:
     return bool(value == "full")
 
 
-def explained(e: Endpoint, error: ValidationError) -> BadQuestion:
+def explained(e: Endpoint, error: ValidationError, extras: Sequence[str] = ()) -> BadQuestion:
     """The first thing wrong with the arguments, in our own words."""
     fault = error.errors(include_url=False)[0]
     name = ".".join(str(part) for part in fault["loc"]) or "arguments"
     fields = {field.alias or own: field for own, field in e.query.model_fields.items()}
-    known = [*fields]
-    if e.budget in TOOL_BUDGETS:
-        known.append(e.budget)
-    if e.detail:
-        known.append("detail")
+    known = [*fields, *extras]
     if fault["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, known, n=1)
         return BadQuestion(name[:40], "unknown argument.", nearest=near, fits=", ".join(known))
@@ -117,6 +123,12 @@ async def answer(core: Core, asked: Asked) -> Answer[Any]:
 def envelope(found: Answer[Any]) -> dict[str, Any]:
     """The whole answer as the specification's envelope: every row, as objects."""
     return {"data": written(found.data, Shape()), "meta": found.meta}
+
+
+def failure(error: Exception, text: str, now_ms: int) -> dict[str, Any]:
+    """An error as the specification's envelope, with what is known of the sources."""
+    nothing = {"fetchedAt": now_ms, "source": "", "partial": True, "sources": []}
+    return {"error": text, "data": [], "meta": getattr(error, "meta", nothing)}
 
 
 def result(asked: Asked, found: Answer[Any], form: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ The cache is at the wire; this only spares writing the same answer again. A resu
 the first of its wires ages past what its call allows, and not at all when anything failed.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from cachetools import LRUCache
@@ -15,11 +15,20 @@ MOST = 64
 
 
 class Remembered:
-    """At most 64 results by question; the least recently asked leave first."""
+    """At most 64 results by question; the least recently asked leave first.
 
-    def __init__(self, clock: Clock) -> None:
+    `most` and `size` bound it otherwise: the sizes of what is kept add up to `most` at most.
+    """
+
+    def __init__(
+        self, clock: Clock, *, most: int = MOST, size: Callable[[Any], int] | None = None
+    ) -> None:
         self._clock = clock
-        self._results: LRUCache[Hashable, tuple[float, Any]] = LRUCache(MOST)
+        self._most = most
+        self._size = size or (lambda _: 1)
+        self._results: LRUCache[Hashable, tuple[float, Any]] = LRUCache(
+            most, getsizeof=lambda kept: self._size(kept[1])
+        )
 
     def get(self, question: Hashable) -> Any | None:
         """The result, if it still holds."""
@@ -28,5 +37,5 @@ class Remembered:
 
     def keep(self, question: Hashable, result: Any, until: float) -> None:
         """Keep a result until that monotonic time."""
-        if until > self._clock.monotonic():
+        if until > self._clock.monotonic() and self._size(result) <= self._most:
             self._results[question] = (until, result)

@@ -42,7 +42,7 @@ def definition(e: Endpoint, form: str) -> Schema:
 def input_schema(e: Endpoint) -> Schema:
     """Flat parameters, without the noise that pydantic adds."""
     raw = e.query.model_json_schema(mode="validation")
-    properties = {name: _slim(spec) for name, spec in raw["properties"].items()}
+    properties = parameters(e)
     if e.budget in TOOL_BUDGETS:
         properties[e.budget] = {
             "type": "integer",
@@ -58,6 +58,12 @@ def input_schema(e: Endpoint) -> Schema:
     if raw.get("required"):
         schema["required"] = raw["required"]
     return schema
+
+
+def parameters(e: Endpoint) -> dict[str, Schema]:
+    """The question's own parameters, by the names that they are asked by."""
+    raw = e.query.model_json_schema(mode="validation").get("properties", {})
+    return {name: _slim(spec) for name, spec in raw.items()}
 
 
 def _slim(spec: Schema) -> Schema:
