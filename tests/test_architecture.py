@@ -19,7 +19,7 @@ FLOORS = (
     ("endpoints",),
     ("metrics",),
     ("core",),
-    ("venues", "analytics", "series"),
+    ("venues", "analytics", "series", "access"),
     ("upstream",),
     ("settings", "fleet"),
     ("rows", "errors", "bus"),

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mmflow_mcp import __version__
 from mmflow_mcp.app import App, running
 from mmflow_mcp.settings import Settings
+from mmflow_mcp.surfaces.guarding import guarded, openness
 from mmflow_mcp.surfaces.mcp import build_server
 
 MAX_BODY = 1 << 20
@@ -113,7 +114,7 @@ def build_app(app: App, host: str, stopping: anyio.Event) -> ASGIApp:
         routes=[Route("/healthz", healthz), Mount("/", inner)],
         lifespan=lifespan,
     )
-    return EndStreams(outer, stopping)
+    return EndStreams(guarded(outer, app, MAX_BODY), stopping)
 
 
 class Server(uvicorn.Server):
@@ -138,9 +139,15 @@ def serve_http(settings: Settings, host: str, port: int) -> int:
             stopping = anyio.Event()
             asgi = build_app(app, host, stopping)
             config = uvicorn.Config(
-                asgi, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5
+                asgi,
+                host=host,
+                port=port,
+                log_level="warning",
+                timeout_graceful_shutdown=5,
+                # By default it believes X-Forwarded-For from loopback: any local client could lie.
+                proxy_headers=False,
             )
-            reach = "this machine only" if host in LOOPBACK else "OPEN TO THE NETWORK, no keys"
+            reach = openness(settings, loopback=host in LOOPBACK)
             sys.stderr.write(
                 f"mmflow-mcp {__version__}: MCP at http://{host}:{port}/mcp ({reach}),"
                 f" source {settings.source.split(':', 1)[0]}\n"
