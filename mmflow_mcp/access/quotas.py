@@ -7,7 +7,7 @@ limit, whatever the moment; the price is that a place comes back up to five seco
 """
 
 import math
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,7 +53,8 @@ class Window:
     __slots__ = ("_slots", "_total")
 
     def __init__(self) -> None:
-        self._slots: deque[list[int]] = deque()
+        # Slot and count, oldest first. A deque would be four times the size.
+        self._slots: list[list[int]] = []
         self._total = 0
 
     def take(self, now: float, limit: int) -> Verdict:
@@ -79,7 +80,7 @@ class Window:
     def _forget(self, now: float) -> int:
         slot = int(now // SLOT_SECONDS)
         while self._slots and self._slots[0][0] <= slot - SLOTS:
-            self._total -= self._slots.popleft()[1]
+            self._total -= self._slots.pop(0)[1]
         return slot
 
     def _freed(self, now: float, limit: int) -> int:
