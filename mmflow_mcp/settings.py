@@ -134,8 +134,8 @@ _RANGES = (
     ("deadline", 0.05, 120, " seconds"),
     ("cache_mb", 1, 4096, ""),
     ("retention_days", 0.05, 3660, " days"),
-    ("anon_per_minute", 0, 1_000_000, ""),
-    ("key_per_minute", 0, 1_000_000, ""),
+    ("anon_per_minute", 0, 100_000, ""),
+    ("key_per_minute", 0, 100_000, ""),
 )
 _WORDS = (
     ("tool_rows", ("columns", "objects"), "form"),

@@ -13,7 +13,7 @@ from mmflow_mcp.errors import BadQuestion, StoreError
 from mmflow_mcp.settings import Settings, data_folder
 from mmflow_mcp.surfaces.tables import table
 
-MOST_PER_MINUTE = 1_000_000
+MOST_PER_MINUTE = 100_000
 
 
 def run_keys(settings: Settings, chosen: argparse.Namespace) -> int:
