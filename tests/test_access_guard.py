@@ -325,6 +325,14 @@ class TestKeys:
             await function(*arguments)
         assert [(key[4:12], NOW), (key[4:12], NOW + 61_000)] == house.store.noted
 
+    async def test_where_there_is_no_place_for_keys_none_is_known(self) -> None:
+        """A user without a home, no folder given: a key is refused, and nobody is let in by it."""
+        house = House(required=True)
+        key = house.store.make()
+        house.guard.ring._store = None
+        assert 401 == (await house.ask(headers=bearer(key))).status_code
+        assert [] == house.reached
+
 
 class TestFailingClosed:
     """Behind keys nothing opens by accident."""

@@ -15,6 +15,7 @@ import anyio.to_thread
 import httpx2
 import pytest
 import test_surfaces_processes as processes
+from guards import message
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import TextContent
@@ -120,6 +121,24 @@ async def call_until_told(url: str, key: str, era: dict[str, str]) -> None:
     assert 429 == refused.value.error.code
 
 
+async def in_a_session(http: httpx2.AsyncClient, url: str, made: list[str]) -> list[int]:
+    """How a session of the first key answers to it, to the second, and to somebody without."""
+    hello = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "t", "version": "1"},
+    }
+    first, second = ({"x-api-key": key} for key in made)
+    opened = await http.post(url, json=message("initialize", **hello), headers=first)
+    session = {"mcp-session-id": opened.headers["mcp-session-id"]}
+    listing = message("tools/list")
+    answers = [
+        await http.post(url, json=listing, headers={**session, **one})
+        for one in (first, second, {})
+    ]
+    return [answer.status_code for answer in answers]
+
+
 async def test_keys_are_made_used_and_revoked_while_the_server_runs(home: Path) -> None:
     """Real clients of both eras on a key each; revoked, a key is refused within seconds.
 
@@ -138,6 +157,7 @@ async def test_keys_are_made_used_and_revoked_while_the_server_runs(home: Path) 
             assert 429 == told[-1].status_code
             typo = await http.post(url, json=reading(), headers={"x-api-key": wrong})
             assert (401, True) == (typo.status_code, "checksum" in typo.text)
+            assert [200, 404, 404] == await in_a_session(http, url, made)
             listed = await keys("list")
             revoked = await keys("revoke", made[0][4:12])
             began, answer = time.monotonic(), told[0]

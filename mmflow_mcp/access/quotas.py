@@ -8,8 +8,7 @@ limit, whatever the moment; the price is that a place comes back up to five seco
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mmflow_mcp.clock import Clock
 
@@ -19,8 +18,7 @@ SLOTS = 13
 CALLERS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether a question is within the limit. Seconds from now, rounded up.
 
     `retry_after`: when the next one is (0 when that is now); `whole_in`: when all places are free.

@@ -7,7 +7,10 @@ HEAD, a 304 and a mistake count as well: each costs the same to answer. Opening 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mmflow_mcp.access.addresses import Network, client_of, networks_of
@@ -134,6 +137,8 @@ class Guard:
             return
         if key is not None:
             scope.setdefault("state", {})["principal"] = key.id
+            if scope["path"] == MCP:
+                scope["user"] = owner_of(key.id)
         if verdict is not None or self._limits.required:
             send = self._telling(send, verdict)
         await self._inner(scope, receive, send)
@@ -199,7 +204,7 @@ class Guard:
                 headers = message.get("headers", ())
                 if private:
                     headers = [kept_private(one) for one in headers]
-                message = {**message, "headers": [*headers, *more]}
+                message["headers"] = [*headers, *more]
             await send(message)
 
         return tell
@@ -213,6 +218,12 @@ class Guard:
         """Close the connections."""
         await self.ring.close()
         await self.quotas.close()
+
+
+@lru_cache(maxsize=1024)
+def owner_of(key_id: str) -> AuthenticatedUser:
+    """Whose a session of MCP is: the SDK answers 404 to every other key. The token is the id."""
+    return AuthenticatedUser(AccessToken(token=key_id, client_id=key_id, scopes=[]))
 
 
 def shown(headers: list[tuple[bytes, bytes]]) -> str | None:
