@@ -149,6 +149,27 @@ class TestTheFleet:
         assert not one.away
         assert 0 < life <= 65_000
 
+    async def test_nobody_is_overtaken(self, redis_server: RedisProcess) -> None:
+        """Many more ask at once than there are connections: all are counted by the fleet."""
+        quotas = fleet(redis_server.url)
+        caller = f"key:{time.time_ns()}"
+
+        async def ask() -> None:
+            for _ in range(40):
+                await quotas.take(caller, 100_000)
+                lost.append(quotas.away)
+
+        lost: list[bool] = []
+        try:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(40):
+                    tasks.start_soon(ask)
+            last = await quotas.take(caller, 100_000)
+        finally:
+            await quotas.close()
+        assert 100_000 - 40 * 40 - 1 == last.remaining
+        assert not any(lost)
+
     async def test_the_script_counts_as_the_window_does(self, redis_server: RedisProcess) -> None:
         """Slots of the past, put there by hand: those past 13 are gone, a place frees in time."""
         quotas = fleet(redis_server.url)

@@ -14,7 +14,7 @@ import anyio
 from mmflow_mcp.access.quotas import SLOT_SECONDS, SLOTS, OwnQuotas, Verdict
 from mmflow_mcp.clock import Clock
 from mmflow_mcp.errors import StoreError
-from mmflow_mcp.fleet.redis import RedisServer
+from mmflow_mcp.fleet.redis import CONNECTIONS, RedisServer
 
 log = logging.getLogger("mmflow_mcp")
 
@@ -77,6 +77,8 @@ class FleetQuotas:
         self._clock = clock
         self._own = OwnQuotas(clock)
         self._next_try = 0.0
+        # In turn: whoever waits for the pool of the library itself may be overtaken for seconds.
+        self._lines = anyio.CapacityLimiter(CONNECTIONS)
         self._script: Any = None
         self.away = False
 
@@ -105,9 +107,10 @@ class FleetQuotas:
         with self._server.reached() as client, anyio.fail_after(PATIENCE_SECONDS):
             if self._script is None:
                 self._script = client.register_script(TAKE)
-            allowed, total, free, whole = await self._script(
-                keys=[UNDER + caller], args=[limit, SLOT_SECONDS * 1000, SLOTS], client=client
-            )
+            async with self._lines:
+                allowed, total, free, whole = await self._script(
+                    keys=[UNDER + caller], args=[limit, SLOT_SECONDS * 1000, SLOTS], client=client
+                )
         return Verdict(
             bool(allowed),
             limit,
