@@ -149,8 +149,8 @@ class TestTheFleet:
         assert not one.away
         assert 0 < life <= 65_000
 
-    async def test_nobody_is_overtaken(self, redis_server: RedisProcess) -> None:
-        """Many more ask at once than there are connections: all are counted by the fleet."""
+    async def test_many_at_once_are_counted_one_by_one(self, redis_server: RedisProcess) -> None:
+        """Many more ask than there are connections: the fleet counts them all, in few calls."""
         quotas = fleet(redis_server.url)
         caller = f"key:{time.time_ns()}"
 
