@@ -2,9 +2,10 @@
 
     MmflowError                    code, status, retryable
     ├── BadQuestion                400  the caller's own mistake; says what would fit
+    ├── KeyRefused                 401  an API key that is none, unknown or revoked
     ├── NothingImplemented         501  asked for something no venue here can do
     ├── AllVenuesFailed            502  every venue that was asked failed; carries the notes
-    ├── StoreError                 503  the history store failed; says which store and why
+    ├── StoreError                 503  a store (history, keys) failed; says which and why
     │   ├── StoreAway                   it cannot be reached or opened, so it cannot be read either
     │   ├── StoreUnwritable             it can be read but not written: disk full, read-only, busy
     │   └── StoreMismatch               what lies there is not ours, or of another kind of source
@@ -61,6 +62,13 @@ class BadQuestion(MmflowError):
         super().__init__(text)
 
 
+class KeyRefused(MmflowError):
+    """An API key that is none, is unknown or was revoked. The message never repeats it."""
+
+    code = "key_refused"
+    status = 401
+
+
 class NothingImplemented(MmflowError):
     """No part of this server can answer that kind of question."""
 
@@ -83,7 +91,7 @@ class AllVenuesFailed(MmflowError):
 
 
 class StoreError(MmflowError):
-    """The history store failed. The message names the store and never holds a password."""
+    """A store failed. The message names the store and never holds a password."""
 
     code = "store_error"
     status = 503

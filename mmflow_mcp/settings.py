@@ -69,6 +69,25 @@ class Settings:
         "",
     )
     retention_days: float = knob("MMFLOW_RETENTION_DAYS", "days that history is kept", 7.0)
+    anon_per_minute: int = knob(
+        "MMFLOW_ANON_PER_MINUTE",
+        "questions a minute over HTTP without a key, per client address; 0: no limit",
+        60,
+    )
+    key_per_minute: int = knob(
+        "MMFLOW_KEY_PER_MINUTE",
+        "questions a minute over HTTP with a key that has no number of its own; 0: no limit",
+        300,
+    )
+    require_key: bool = knob(
+        "MMFLOW_REQUIRE_KEY", "whether `serve` answers only who shows a key: true or false", False
+    )
+    trusted_proxies: str = knob(
+        "MMFLOW_TRUSTED_PROXIES",
+        "addresses or networks (CIDR) of proxies whose X-Forwarded-For or Forwarded is believed,"
+        " comma-separated; empty: none",
+        "",
+    )
     log: str = knob("MMFLOW_LOG", "log level on stderr: DEBUG, INFO, WARNING, ERROR", "WARNING")
 
     def __post_init__(self) -> None:
@@ -100,6 +119,7 @@ class Settings:
             )
         if self.now:
             moment_of(self.now)
+        _check_networks(self.trusted_proxies)
         if self.proxy and self.source == "live":
             object.__setattr__(self, "proxy", _proxy_url(self.proxy))
 
@@ -114,6 +134,8 @@ _RANGES = (
     ("deadline", 0.05, 120, " seconds"),
     ("cache_mb", 1, 4096, ""),
     ("retention_days", 0.05, 3660, " days"),
+    ("anon_per_minute", 0, 100_000, ""),
+    ("key_per_minute", 0, 100_000, ""),
 )
 _WORDS = (
     ("tool_rows", ("columns", "objects"), "form"),
@@ -123,6 +145,22 @@ _WORDS = (
 
 def _variable(name: str) -> str:
     return next(str(f.metadata["variable"]) for f in fields(Settings) if f.name == name)
+
+
+def _check_networks(text: str) -> None:
+    if not text:
+        return
+    from ipaddress import ip_network  # noqa: PLC0415 - only when proxies are trusted
+
+    for part in text.split(","):
+        try:
+            ip_network(part.strip(), strict=False)
+        except ValueError:
+            raise BadQuestion(
+                "MMFLOW_TRUSTED_PROXIES",
+                f"{part.strip()[:60]!r} is no address or network.",
+                fits="10.0.0.0/8,192.0.2.7,fd00::/8",
+            ) from None
 
 
 def _is_source(text: str) -> bool:
@@ -192,6 +230,20 @@ def _at_home(place: str, env: Mapping[str, str]) -> Path | None:
     return Path(home) / place[1:].lstrip("/\\") if home else None
 
 
+def _yes_or_no(variable: str, text: str) -> bool:
+    """A switch. What is neither is refused: a guard must not be off because of a typo."""
+    word = text.lower()
+    if word not in _SWITCH:
+        raise BadQuestion(variable, f"{text[:20]!r} is neither.", fits="true or false")
+    return _SWITCH[word]
+
+
+_SWITCH = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off"), False),
+}
+
+
 def moment_of(text: str) -> int:
     """Epoch milliseconds or an ISO time (UTC unless it says otherwise), as epoch milliseconds.
 
@@ -231,7 +283,7 @@ def from_environment(environment: Mapping[str, str] | None = None, **given: obje
             continue
         kind: Any = type(f.default)
         try:
-            values[f.name] = kind(text)
+            values[f.name] = _yes_or_no(variable, text) if kind is bool else kind(text)
         except ValueError:
             fits = "a whole number" if kind is int else "a number"
             raise BadQuestion(variable, f"{text!r} is no number.", fits=fits) from None

@@ -20,7 +20,7 @@ FLOORS = (
     ("metrics",),
     ("core",),
     ("tape",),
-    ("venues", "analytics", "series"),
+    ("venues", "analytics", "series", "access"),
     ("upstream",),
     ("settings", "fleet"),
     ("rows", "errors", "bus"),

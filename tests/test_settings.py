@@ -42,6 +42,14 @@ class TestTheEnvironment:
             ("cache_mb", "16", 16),
             ("data", "/srv/mmflow", "/srv/mmflow"),
             ("log", "DEBUG", "DEBUG"),
+            ("anon_per_minute", "0", 0),
+            ("key_per_minute", "1000", 1000),
+            ("require_key", "true", True),
+            ("require_key", "Yes", True),
+            ("require_key", "1", True),
+            ("require_key", "false", False),
+            ("require_key", "off", False),
+            ("trusted_proxies", "10.0.0.0/8, ::1", "10.0.0.0/8, ::1"),
         ],
     )
     def test_every_setting_is_read_from_its_variable(
@@ -124,6 +132,10 @@ class TestBadValues:
             ("cache_mb", "0", "1 to 4096"),
             ("cache_mb", "-1", "1 to 4096"),
             ("tool_rows", "rows", "columns or objects"),
+            ("anon_per_minute", "-1", "0 to 100000"),
+            ("key_per_minute", "a lot", "a whole number"),
+            ("require_key", "ture", "true or false"),
+            ("trusted_proxies", "proxy.example", "10.0.0.0/8,192.0.2.7,fd00::/8"),
             ("log", "LOUD", "DEBUG, INFO, WARNING, ERROR"),
         ],
     )

@@ -60,8 +60,8 @@ class Endpoint:
     limit: int
     budget: str
     detail: bool
-    condense: Condense | None
-    live: Live | None
+    condense: Condense | None = None
+    live: Live | None = None
 
 
 _ROLL: dict[str, Endpoint] = {}

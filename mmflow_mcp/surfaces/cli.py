@@ -79,6 +79,15 @@ def parser() -> argparse.ArgumentParser:
         "questions", nargs="*", help='questions in quotes, e.g. "get_funding coins=BTC venues=all"'
     )
 
+    keys = commands.add_parser("keys", help="API keys of the HTTP faces", parents=[shared])
+    actions = keys.add_subparsers(dest="action", metavar="ACTION", required=True)
+    create = actions.add_parser("create", help="make a key; it is shown once", parents=[shared])
+    create.add_argument("--name", default="", help="whose it is, or what for")
+    create.add_argument("--per-minute", type=int, help="questions a minute (0: no limit)")
+    actions.add_parser("list", help="the keys there are, never their text", parents=[shared])
+    revoke = actions.add_parser("revoke", help="refuse a key from now on", parents=[shared])
+    revoke.add_argument("id", help="the id that list shows")
+
     sim = commands.add_parser("sim", help="serve the simulated venues on loopback")
     sim.add_argument("--port", type=port, default=9100, help="port on loopback (default 9100)")
     sim.add_argument("--seed", type=int, default=1, help="seed of the market (default 1)")
@@ -203,6 +212,10 @@ def run(chosen: argparse.Namespace) -> int:
         return keeping.run_history(
             settings_of(chosen), chosen.words, file=chosen.out, form=chosen.format
         )
+    if chosen.command == "keys":
+        from mmflow_mcp.surfaces.keys import run_keys  # noqa: PLC0415
+
+        return run_keys(settings_of(chosen), chosen)
     if chosen.command == "capture":
         from mmflow_mcp.surfaces.capturing import run_capture  # noqa: PLC0415
 

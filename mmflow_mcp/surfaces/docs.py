@@ -65,7 +65,7 @@ def settings_table() -> str:
     """The settings, for the README."""
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for f in fields(Settings):
-        default = f"`{f.default}`" if f.default != "" else "not set"
+        default = f"`{str(f.default).lower()}`" if f.default != "" else "not set"
         lines.append(f"| `{f.metadata['variable']}` | {default} | {f.metadata['description']} |")
     return "\n".join(lines)
 

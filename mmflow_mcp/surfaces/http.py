@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mmflow_mcp import __version__
 from mmflow_mcp.app import App, running
 from mmflow_mcp.settings import Settings
+from mmflow_mcp.surfaces.guarding import guarded, openness
 from mmflow_mcp.surfaces.mcp import build_server
 from mmflow_mcp.surfaces.rest import Rest
 
@@ -171,7 +172,7 @@ def build_app(
         brief = scope["type"] == "http" and scope["path"] in rest.paths
         await (rest if brief else streams)(scope, receive, send)
 
-    whole: ASGIApp = faces
+    whole: ASGIApp = guarded(faces, app, MAX_BODY)
     for layer in reversed((own_names(host), *layers)):
         whole = layer(whole)
     return whole
@@ -205,8 +206,10 @@ def serve_http(settings: Settings, host: str, port: int) -> int:
                 log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=5,
+                # By default it believes X-Forwarded-For from loopback: any local client could lie.
+                proxy_headers=False,
             )
-            reach = "this machine only" if host in LOOPBACK else "OPEN TO THE NETWORK, no keys"
+            reach = openness(settings, loopback=host in LOOPBACK)
             sys.stderr.write(
                 f"mmflow-mcp {__version__}: MCP at http://{host}:{port}/mcp,"
                 f" REST at http://{host}:{port}/api/v1 ({reach}),"

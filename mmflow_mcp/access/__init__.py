@@ -1,0 +1,1 @@
+"""Who asks over HTTP, and how much: API keys, client addresses, quotas."""
