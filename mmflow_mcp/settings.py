@@ -88,6 +88,9 @@ class Settings:
         " comma-separated; empty: none",
         "",
     )
+    stream_seconds: float = knob(
+        "MMFLOW_STREAM_SECONDS", "seconds after which an event stream says bye", 900.0
+    )
     log: str = knob("MMFLOW_LOG", "log level on stderr: DEBUG, INFO, WARNING, ERROR", "WARNING")
 
     def __post_init__(self) -> None:
@@ -134,6 +137,7 @@ _RANGES = (
     ("deadline", 0.05, 120, " seconds"),
     ("cache_mb", 1, 4096, ""),
     ("retention_days", 0.05, 3660, " days"),
+    ("stream_seconds", 1, 86_400, " seconds"),
     ("anon_per_minute", 0, 100_000, ""),
     ("key_per_minute", 0, 100_000, ""),
 )

@@ -28,7 +28,8 @@ async def client_of(app: App, **how: Any) -> AsyncIterator[httpx2.AsyncClient]:
 @asynccontextmanager
 async def served(*faults: str, **settings: Any) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of a fresh simulated world."""
-    async with world(*faults, **settings) as app, client_of(app) as client:
+    given = {"anon_per_minute": 0, **settings}
+    async with world(*faults, **given) as app, client_of(app) as client:
         yield client
 
 
@@ -55,7 +56,8 @@ def asking(*faults: str, **settings: Any) -> Iterator[Asker]:
 
     @asynccontextmanager
     async def both() -> AsyncIterator[tuple[App, httpx2.AsyncClient]]:
-        async with world(*faults, **settings) as app, client_of(app) as client:
+        given = {"anon_per_minute": 0, **settings}
+        async with world(*faults, **given) as app, client_of(app) as client:
             yield app, client
 
     with (

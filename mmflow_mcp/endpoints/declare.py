@@ -32,7 +32,7 @@ class Live:
     event: str
     listen: Callable[[Core, Any], AbstractContextManager[Any]]
     row: Callable[[Any], Any]
-    heartbeat: int
+    heartbeat: float
 
 
 @dataclass(frozen=True, slots=True)

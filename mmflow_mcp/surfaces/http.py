@@ -19,6 +19,7 @@ from mmflow_mcp.settings import Settings
 from mmflow_mcp.surfaces.guarding import guarded, openness
 from mmflow_mcp.surfaces.mcp import build_server
 from mmflow_mcp.surfaces.rest import Rest
+from mmflow_mcp.surfaces.sse import stream_routes
 
 MAX_BODY = 1 << 20
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -159,6 +160,7 @@ def build_app(
         routes=[
             Route("/healthz", healthz),
             *routes,
+            *stream_routes(app),
             # What is no path of REST is told the nearest.
             Mount("/api", rest),
             Mount("/", inner),

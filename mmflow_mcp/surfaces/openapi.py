@@ -17,6 +17,7 @@ DOCUMENT = f"{PREFIX}/openapi"
 
 # What a parameter looks like where the endpoint's own example does not have it.
 EXAMPLES: dict[str, Any] = {
+    "coin": "BTC",
     "coins": ["BTC", "ETH"],
     "venues": ["binance", "hyperliquid"],
     "sinceMs": "-24h",
@@ -58,7 +59,7 @@ FAILURES = {
 @cache
 def operations() -> dict[str, Endpoint]:
     """Every operation by its path; those outside `/api/v1` answer without envelope."""
-    found = {PREFIX + e.path: e for e in endpoints().values()}
+    found = {PREFIX + e.path: e for e in endpoints().values() if e.live is None}
     return {**found, ROOT + HL_CANDLES.path: HL_CANDLES}
 
 
@@ -82,6 +83,9 @@ def document() -> Schema:
         inside = path.startswith(PREFIX)
         item: Schema = {} if inside else {"servers": [{"url": ROOT}]}
         paths[e.path] = item | {"get": _operation(path, e, rows, bare=not inside)}
+    for e in endpoints().values():
+        if e.live is not None:
+            paths[e.path] = {"get": _stream(e)}
     paths[DOCUMENT.removeprefix(PREFIX)] = {"get": _itself()}
     return {
         "openapi": "3.1.0",
@@ -133,6 +137,29 @@ def _operation(path: str, e: Endpoint, rows: RowSchemas, *, bare: bool) -> Schem
         "x-example": address(path, e.example),
         "parameters": [_parameter(e, name, spec) for name, spec in parameters(e).items()],
         "responses": {"200": ok, "304": {"description": "As If-None-Match has it"}, **failures},
+    }
+
+
+def _stream(e: Endpoint) -> Schema:
+    """A stream of Server-Sent Events: what the tool watches, without its end."""
+    told = [
+        _parameter(e, name, spec)
+        for name, spec in parameters(e).items()
+        if name not in ("seconds", "maxEvents")
+    ]
+    name = e.live.event if e.live else ""
+    ok = {
+        "description": f"Events `{name}`, `heartbeat` and `bye`; data is JSON on one line",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+    failures = {status: {"$ref": f"#/components/responses/{status}"} for status in FAILURES}
+    return {
+        "operationId": f"stream_{name}",
+        "tags": [e.family],
+        "summary": f"{e.title}, as a stream",
+        "description": " ".join(e.description.split()),
+        "parameters": told,
+        "responses": {"200": ok, **failures},
     }
 
 

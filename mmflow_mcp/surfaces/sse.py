@@ -1,0 +1,205 @@
+"""Server-Sent Events: the streams of the declarations under `/api/v1/streams`.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html
+
+An event is encoded once however many listen. What comes within a tenth of a second after a write is
+written together; after a pause it goes out at once.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import anyio
+from pydantic_core import to_json
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from mmflow_mcp.app import App
+from mmflow_mcp.endpoints.answer import Shape, written
+from mmflow_mcp.endpoints.declare import Endpoint, endpoints
+from mmflow_mcp.endpoints.live import VENUE, WatchQuery, check_stream
+from mmflow_mcp.errors import AllVenuesFailed, BadQuestion, MmflowError
+from mmflow_mcp.rows.tape import TapePrint
+from mmflow_mcp.surfaces import questions
+from mmflow_mcp.surfaces.finished import CORS, METHODS, PREFLIGHT, Finished
+from mmflow_mcp.surfaces.openapi import PREFIX
+from mmflow_mcp.surfaces.rest import MAX_QUERY, arguments_of
+from mmflow_mcp.tape.board import Queue
+from mmflow_mcp.tape.readings import prints_after
+
+GATHER_SECONDS = 0.1
+MOST_PADDING = 4_096
+# Parameters of the tool that mean nothing on a stream.
+_OF_THE_TOOL = frozenset(WatchQuery.model_fields)
+_OPENING = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    # A proxy that gathers answers would keep events back.
+    (b"x-accel-buffering", b"no"),
+    (b"connection", b"close"),
+    (b"x-content-type-options", b"nosniff"),
+    *CORS,
+]
+
+
+def stream_routes(app: App) -> list[Route]:
+    """A route for every declared stream."""
+    return [
+        Route(PREFIX + e.path, endpoint=Stream(app, e), methods=None)
+        for e in endpoints().values()
+        if e.live is not None
+    ]
+
+
+def event(name: str, event_id: str, data: Any) -> bytes:
+    """One event: name and id before the data, which are one line."""
+    told = f"id: {event_id}\n" if event_id else ""
+    return f"event: {name}\n{told}data: ".encode() + to_json(data) + b"\n\n"
+
+
+class Stream:
+    """One stream as an ASGI application; any number of listeners."""
+
+    def __init__(self, app: App, e: Endpoint) -> None:
+        if e.live is None:
+            msg = f"{e.name} has no stream"
+            raise TypeError(msg)
+        self._app = app
+        self._e = e
+        self._live = e.live
+        self.open = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell events until the listener leaves, the longest time is over, or the server stops."""
+        if scope["method"] == "OPTIONS":
+            await send({"type": "http.response.start", "status": 204, "headers": PREFLIGHT.copy()})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        if scope["method"] not in ("GET", "HEAD"):
+            text = f"a stream is read-only. Fits: {METHODS.decode()}."
+            await self._refuse(405, text, BadQuestion("method", text), scope, send)
+            return
+        try:
+            query, padding = self._understood(scope["query_string"])
+            await check_stream(self._app.core(), query)
+        except MmflowError as error:
+            await self._refuse(error.status, str(error), error, scope, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": _OPENING.copy()})
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body", "body": b""})
+            return
+        self._app.used()
+        last_id = _header(scope, b"last-event-id")
+        self.open += 1
+        try:
+            with self._live.listen(self._app.core(), query) as queue:
+                await self._tell(queue, query, last_id, padding, receive, send)
+        finally:
+            self.open -= 1
+
+    def _understood(self, query: bytes) -> tuple[Any, int]:
+        if len(query) > MAX_QUERY:
+            raise BadQuestion("", f"the query is longer than {MAX_QUERY:,} bytes.")
+        given: dict[str, Any] = dict(arguments_of(query))
+        padding = _padding(given.pop("padding", "0"))
+        for name in given:
+            if name in _OF_THE_TOOL:
+                raise BadQuestion(name, "a stream goes on until you close it.", fits="leave it out")
+        return questions.validated(self._e, given), padding
+
+    async def _refuse(
+        self, status: int, text: str, error: Exception, scope: Scope, send: Send
+    ) -> None:
+        now = self._app.clock.now_ms()
+        if isinstance(error, AllVenuesFailed):
+            said = questions.failure(error, text, now)
+        else:
+            said = questions.failure(Exception(), text, now)
+        more = [(b"allow", METHODS)] if status == 405 else []
+        await Finished(to_json(said), status=status, more=more).send(scope, send)
+
+    async def _tell(
+        self,
+        queue: Queue[Any],
+        query: Any,
+        last_id: str,
+        padding: int,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """The body of the stream; `bye` tells why it ends."""
+        pad = b":" + b" " * padding + b"\n\n" if padding else b""
+
+        async def write(*events: bytes) -> None:
+            body = b"".join(one + pad for one in events)
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+
+        # Also when the listener has gone: nobody is there to read it, and nothing is lost.
+        reason = "shutdown"
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_watch, receive, tasks.cancel_scope)
+            # The first bytes tell a client that it is connected.
+            await write(b": connected\n\n", *self._missed(query, last_id))
+            with anyio.move_on_after(self._app.settings.stream_seconds) as longest:
+                await self._events(queue, write)
+            if longest.cancelled_caught:
+                reason = "max-duration"
+            tasks.cancel_scope.cancel()
+        await write(event("bye", "", {"reason": reason}))
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _events(self, queue: Queue[Any], write: Callable[..., Any]) -> None:
+        """Write what happens until the tape ends."""
+        while not queue.closed:
+            batch = None
+            with anyio.move_on_after(self._live.heartbeat):
+                batch = await queue.batch()
+            if batch is None:
+                await write(event("heartbeat", "", {"ts": self._app.clock.now_ms()}))
+                continue
+            if batch.lost:
+                await write(f": {batch.lost} events lost, this listener is slow\n\n".encode())
+            await write(*map(self._encoded, batch.items))
+            await anyio.sleep(GATHER_SECONDS)
+
+    def _encoded(self, item: Any) -> bytes:
+        encode = partial(_encode, self._live.event, self._live.row)
+        if isinstance(item, TapePrint):
+            return item.encoded(self._live.event, encode)
+        return encode(item)
+
+    def _missed(self, query: Any, last_id: str) -> Iterable[bytes]:
+        """What came since the event that a returning listener saw last, as far as it is kept."""
+        if not last_id or self._live.event == "funding":
+            return ()
+        coins = (query.coin,) if query.coin else None
+        core = self._app.core()
+        found = prints_after(core.tape, VENUE, last_id, coins, query.minUsd)
+        if found is None:
+            return (b": what came in between is not kept any more\n\n",)
+        return map(self._encoded, found)
+
+
+def _encode(name: str, row: Callable[[Any], Any], item: Any) -> bytes:
+    event_id = item.event_id if isinstance(item, TapePrint) else str(item.ts)
+    return event(name, event_id, written(row(item), Shape()))
+
+
+async def _watch(receive: Receive, scope: anyio.CancelScope) -> None:
+    """End the stream when its listener has gone or the server stops."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next((v.decode("latin-1")[:64] for k, v in scope["headers"] if k == name), "")
+
+
+def _padding(text: str) -> int:
+    """Bytes of comment after each event, for clients that read in blocks."""
+    if not text.isdecimal() or int(text) > MOST_PADDING:
+        raise BadQuestion("padding", f"{text[:20]!r} does not fit.", fits=f"0 to {MOST_PADDING}")
+    return int(text)

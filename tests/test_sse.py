@@ -1,0 +1,222 @@
+"""Event streams over real HTTP: the specification's frames, resumption, and every end."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Route
+from test_live import covered, fast, truth
+from worlds import world
+
+from mmflow_mcp.app import App
+from mmflow_mcp.endpoints.declare import endpoints
+from mmflow_mcp.surfaces.http import build_app
+from mmflow_mcp.surfaces.sse import Stream
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def serving(asgi: Any) -> AsyncIterator[str]:
+    """An application on a port of its own; its address."""
+    config = uvicorn.Config(asgi, port=0, log_level="warning", lifespan="on")
+    server = uvicorn.Server(config)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(server.serve)
+        with anyio.fail_after(10):
+            while not server.started:  # noqa: ASYNC110 - the server has no event of its own
+                await anyio.sleep(0.02)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.should_exit = True
+            server.force_exit = True
+
+
+@asynccontextmanager
+async def served(app: App, stopping: anyio.Event | None = None) -> AsyncIterator[str]:
+    """Everything that `serve` offers."""
+    async with serving(build_app(app, "127.0.0.1", stopping or anyio.Event())) as base:
+        yield base
+
+
+async def events(base: str, path: str, last: str = "") -> AsyncIterator[dict[str, Any]]:
+    """Events as an SSE client sees them, comments left out."""
+    headers = {"last-event-id": last} if last else {}
+    async with (
+        httpx2.AsyncClient(timeout=20) as client,
+        client.stream("GET", base + path, headers=headers) as response,
+    ):
+        assert 200 == response.status_code
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert "*" == response.headers["access-control-allow-origin"]
+        told: dict[str, Any] = {}
+        async for line in response.aiter_lines():
+            if not line and told:
+                yield told
+                told = {}
+            elif line and not line.startswith(":"):
+                name, _, value = line.partition(": ")
+                assert not (name == "data" and "event" not in told), "event stands before data"
+                told[name] = json.loads(value) if name == "data" else value
+
+
+async def take(base: str, path: str, count: int, last: str = "") -> list[dict[str, Any]]:
+    """The first events of a stream."""
+    found = []
+    with anyio.fail_after(20):
+        async for one in events(base, path, last):
+            found.append(one)
+            if len(found) == count:
+                break
+    return found
+
+
+async def test_trades_are_the_specifications_and_the_markets() -> None:
+    """Names, ids and members as specified; the numbers are the truth's."""
+    async with fast() as app, served(app) as base:
+        await covered(app, 1, coin="BTC")
+        found = await take(base, "/api/v1/streams/trades?coin=btc&minUsd=100", 8)
+    assert {"trade"} == {one["event"] for one in found}
+    names = ["coin", "side", "price", "size", "notionalUsd", "ts", "venue"]
+    assert names == list(found[0]["data"])
+    assert all(one["id"].split("-")[0] == str(one["data"]["ts"]) for one in found)
+    stamps = [one["data"]["ts"] for one in found]
+    expected = truth("BTC", stamps[0] - 1, stamps[-1])
+    assert [p.at_ms for p in expected if p.price * p.size >= 100] == stamps
+
+
+async def test_a_listener_that_returns_misses_nothing() -> None:
+    """Ten connections one after the other, each with the last id it saw: every print once."""
+    async with fast() as app, served(app) as base:
+        await covered(app, 1, coin="BTC")
+        seen: list[int] = []
+        last = ""
+        for _ in range(10):
+            found = await take(base, "/api/v1/streams/trades?coin=BTC", 5, last)
+            seen += [one["data"]["ts"] for one in found]
+            last = found[-1]["id"]
+    assert 50 == len(seen)
+    assert [p.at_ms for p in truth("BTC", seen[0] - 1, seen[-1])] == seen
+
+
+async def test_whales_and_funding_have_their_members() -> None:
+    """As specified; a funding event carries what it is measured against."""
+    async with fast() as app, served(app) as base:
+        await covered(app, 1)
+        (whale,) = await take(base, "/api/v1/streams/whales?minUsd=2000", 1)
+        (change,) = await take(base, "/api/v1/streams/funding?coins=BTC,ETH&minDeltaBps=0.001", 1)
+    assert "whale" == whale["event"]
+    names = ["coin", "side", "notionalUsd", "price", "ts", "venue"]
+    assert names == [name for name in whale["data"] if name != "size"]
+    assert whale["data"]["notionalUsd"] >= 2000
+    assert "funding" == change["event"]
+    names = ["coin", "rate", "periodHours", "prevRate", "delta", "ts", "venue"]
+    assert names == list(change["data"])
+
+
+async def test_it_says_bye_after_its_longest_time() -> None:
+    """With the reason; the connection then ends."""
+    async with world(stream_seconds=1.0) as app, served(app) as base:
+        with anyio.fail_after(10):
+            found = [one async for one in events(base, "/api/v1/streams/whales?minUsd=1e9")]
+    assert [("bye", {"reason": "max-duration"})] == [(o["event"], o["data"]) for o in found]
+
+
+async def test_it_says_bye_when_the_server_stops() -> None:
+    """A listener knows why."""
+    stopping = anyio.Event()
+    found = []
+    async with world() as app, served(app, stopping) as base:
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+
+                async def stop() -> None:
+                    await anyio.sleep(0.5)
+                    stopping.set()
+
+                tasks.start_soon(stop)
+                found = [one async for one in events(base, "/api/v1/streams/whales?minUsd=1e9")]
+    assert [("bye", {"reason": "shutdown"})] == [(o["event"], o["data"]) for o in found]
+
+
+async def test_quiet_streams_show_signs_of_life() -> None:
+    """A heartbeat with the time, as often as the declaration says."""
+    e = endpoints()["watch_whales"]
+    assert e.live is not None
+    assert (15, 15, 30) == tuple(
+        endpoints()[f"watch_{name}"].live.heartbeat  # type: ignore[union-attr]
+        for name in ("whales", "trades", "funding")
+    )
+    quick = replace(e, live=replace(e.live, heartbeat=0.2))
+    async with world() as app:
+        routes = [Route("/whales", endpoint=Stream(app, quick))]
+        async with serving(Starlette(routes=routes)) as base:
+            found = await take(base, "/whales?minUsd=1e9", 2)
+    assert ["heartbeat", "heartbeat"] == [one["event"] for one in found]
+    assert ["ts"] == list(found[0]["data"])
+
+
+async def test_padding_follows_every_event_for_readers_in_blocks() -> None:
+    """The published client waits for 1,024 bytes: it asks for a comment of that length."""
+    async with fast() as app, served(app) as base, httpx2.AsyncClient(timeout=20) as client:
+        await covered(app, 1, coin="BTC")
+        address = base + "/api/v1/streams/trades?coin=BTC&padding=1024"
+        text = ""
+        async with client.stream("GET", address) as response:
+            async for chunk in response.aiter_text():
+                text += chunk
+                if "\n\n:" + " " * 1024 in text and "event: trade" in text:
+                    break
+        assert "event: trade" in text
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "said"),
+    [
+        ("trades", 400, "coin: is required"),
+        ("trades?coin=NOSUCH", 400, "NOSUCH"),
+        ("trades?coin=BTC&seconds=5", 400, "goes on until you close it"),
+        ("trades?coin=BTC&padding=99999", 400, "0 to 4096"),
+        ("whales?minUsd=-1", 400, "minUsd"),
+        ("whales?minUsdd=1", 400, "Nearest: minUsd"),
+        ("funding?minDeltaBps=nan", 400, "minDeltaBps"),
+    ],
+)
+async def test_bad_questions_are_errors_not_streams(query: str, status: int, said: str) -> None:
+    """In the envelope, with what would fit."""
+    async with world() as app, served(app) as base, httpx2.AsyncClient(timeout=20) as client:
+        response = await client.get(f"{base}/api/v1/streams/{query}")
+    assert status == response.status_code
+    assert said in response.json()["error"]
+    assert [] == response.json()["data"]
+
+
+async def test_listeners_leave_nothing_behind() -> None:
+    """Two hundred that come and go: no listener and no open stream is left."""
+    async with world(anon_per_minute=0) as app, served(app) as base:
+
+        async def visit() -> None:
+            async with (
+                httpx2.AsyncClient(timeout=20) as client,
+                client.stream("GET", base + "/api/v1/streams/trades?coin=BTC") as response,
+            ):
+                async for _ in response.aiter_lines():
+                    break
+
+        for _ in range(10):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(20):
+                    tasks.start_soon(visit)
+        board = app.core().tape.tape("hyperliquid").board
+        with anyio.fail_after(10):
+            while len(board):  # noqa: ASYNC110 - the board has no event of its own
+                await anyio.sleep(0.05)
