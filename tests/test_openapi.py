@@ -30,6 +30,13 @@ def test_every_endpoint_is_an_operation() -> None:
     """The same names, paths, parameters and words as on the other faces."""
     for e in endpoints().values():
         told = operation(e.path)
+        if e.live is not None:
+            # A stream is watched by a tool for a while, and told to an EventSource until it leaves.
+            assert f"stream_{e.live.event}" == told["operationId"]
+            assert ["text/event-stream"] == list(told["responses"]["200"]["content"])
+            names = [p["name"] for p in told["parameters"]]
+            assert set(names) == set(e.query.model_fields) - {"seconds", "maxEvents"}
+            continue
         assert e.name == told["operationId"]
         assert e.title == told["summary"]
         fields = {f.alias or name: f for name, f in e.query.model_fields.items()}

@@ -37,6 +37,16 @@ def test_the_least_recently_asked_leave_first() -> None:
     assert known.get(5) is None
 
 
+def test_sizes_are_bounded_where_they_are_told() -> None:
+    """What is kept adds up to the bound at most; what alone is over it is not kept."""
+    known = Remembered(FixedClock(0), most=10, size=len)
+    known.keep("a", b"123456", 1.0)
+    known.keep("huge", b"12345678901", 1.0)
+    assert (b"123456", None) == (known.get("a"), known.get("huge"))
+    known.keep("b", b"12345", 1.0)
+    assert (None, b"12345") == (known.get("a"), known.get("b"))
+
+
 def fetched(app: App) -> int:
     """Requests that reached the simulated venues."""
     ledger = app.core().upstream.health

@@ -10,6 +10,7 @@ import anyio
 import httpx2
 import pytest
 from mcp import Client
+from openapis import violations
 from rests import BASE, Asker, asking, client_of, served
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -169,7 +170,9 @@ def told_in(part: Any, whole: Any, near: float = 0.0) -> bool:
     return bool(part == whole)
 
 
-@pytest.mark.parametrize("e", endpoints().values(), ids=lambda e: e.name)
+@pytest.mark.parametrize(
+    "e", [e for e in endpoints().values() if e.live is None], ids=lambda e: e.name
+)
 def test_one_question_has_the_same_data_on_every_face(rest_world: Asker, e: Endpoint) -> None:
     """REST and `call --json` tell equal data, and a real MCP client the same in its columns."""
     question = REGIME if e.name == "get_funding_regime" else e.example
@@ -285,7 +288,7 @@ class TestHttp:
                 for host in ("evil.example", "127.0.0.1.evil.example", "localhost:x", ""):
                     for path in (QUICK, "/healthz", "/mcp"):
                         answer = await client.get(path, headers={"host": host})
-                        assert 421 == answer.status_code
+                        assert "Host" in failure(answer, 421)
             asgi = build_app(app, "0.0.0.0", anyio.Event())  # noqa: S104 - not bound
             transport = httpx2.ASGITransport(app=asgi)
             async with httpx2.AsyncClient(
@@ -460,6 +463,7 @@ def test_each_failure_has_its_status(
 
     answer = dull.run(lambda: one_answer(dull.app, fails))
     said = failure(answer, status)
+    assert [] == violations("/perps/oi", status, answer.json())
     assert words in said
     assert "secret" not in said
     assert (status == 503) == ("retry-after" in answer.headers)
@@ -528,7 +532,8 @@ def test_arguments_of_a_query() -> None:
 def test_every_operation_has_a_route() -> None:
     """The routes are the declarations, the older path and the document."""
     wanted = {*operations(), "/api/v1/openapi"}
-    assert len(endpoints()) + 2 == len(wanted)
+    live = [e for e in endpoints().values() if e.live is not None]
+    assert len(endpoints()) - len(live) + 2 == len(wanted)
 
 
 @pytest.mark.anyio

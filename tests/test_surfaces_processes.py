@@ -141,7 +141,7 @@ def listening(*words: str) -> Iterator[tuple[int, "subprocess.Popen[str]"]]:
 
 @pytest.mark.anyio
 async def test_http_answers_both_eras_and_guards_its_door() -> None:
-    """/mcp over streamable HTTP; a foreign Host is 421, a foreign Origin 403, a huge body 413."""
+    """/mcp and REST; a foreign Host is 421, a foreign Origin on /mcp 403, a huge body 413."""
     with listening("serve", *SIM) as (port, child):
         base = f"http://127.0.0.1:{port}"
         for era in ({}, {"mode": "legacy"}):
@@ -150,6 +150,7 @@ async def test_http_answers_both_eras_and_guards_its_door() -> None:
                 assert not result.is_error
         async with httpx2.AsyncClient() as http:
             health = await http.get(f"{base}/healthz")
+            rest = await http.get(f"{base}/api/v1/options/gex?underlying=BTC")
             ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
             headers = {"accept": "application/json, text/event-stream"}
             stranger = await http.post(
@@ -164,10 +165,13 @@ async def test_http_answers_both_eras_and_guards_its_door() -> None:
                 headers={**headers, "content-type": "application/json"},
             )
         assert (200, "ok") == (health.status_code, health.json()["status"])
+        assert result.structured_content is not None
+        assert result.structured_content["data"]["totalGex"] == rest.json()["data"]["totalGex"]
         assert (421, 403, 413) == (stranger.status_code, page.status_code, huge.status_code)
         child.send_signal(signal.SIGTERM)
         _, said = child.communicate(timeout=10)
     assert "this machine only" in said
+    assert "REST at http://127.0.0.1:" in said
     assert "Traceback" not in said
 
 

@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"mmflow-mcp {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
 
-    serve = commands.add_parser("serve", help="MCP over streamable HTTP", parents=[shared, offered])
+    serve = commands.add_parser("serve", help="MCP and REST over HTTP", parents=[shared, offered])
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
     serve.add_argument("--port", type=port, default=8787, help="port to listen on")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mmflow_mcp.endpoints.declare import endpoints
 from mmflow_mcp.settings import Settings
+from mmflow_mcp.surfaces.openapi import operations
 from mmflow_mcp.surfaces.schema import FORMS, definitions
 from mmflow_mcp.venues import capabilities, roll
 
@@ -52,6 +53,15 @@ def tools_table() -> str:
     return "\n".join(lines)
 
 
+def paths_table() -> str:
+    """The paths of REST, for the README."""
+    lines = ["| path | tool | may be kept for |", "| --- | --- | --- |"]
+    for path, e in operations().items():
+        tool = f"`{e.name}`" if e.name in endpoints() else "without envelope"
+        lines.append(f"| `{path}` | {tool} | {e.ttl} s |")
+    return "\n".join(lines)
+
+
 def venues_table() -> str:
     """The venues, for the README."""
     lines = ["| venue | kind | status | can be asked for |", "| --- | --- | --- | --- |"]
@@ -72,6 +82,7 @@ def settings_table() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "tools": tools_table,
+    "paths": paths_table,
     "venues": venues_table,
     "settings": settings_table,
 }

@@ -15,10 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mmflow_mcp import __version__
 from mmflow_mcp.app import App, running
+from mmflow_mcp.clock import Clock
 from mmflow_mcp.settings import Settings
 from mmflow_mcp.surfaces.guarding import guarded, openness
 from mmflow_mcp.surfaces.mcp import build_server
-from mmflow_mcp.surfaces.rest import Rest
+from mmflow_mcp.surfaces.rest import Rest, refusal
 from mmflow_mcp.surfaces.sse import stream_routes
 
 MAX_BODY = 1 << 20
@@ -101,7 +102,7 @@ def security(host: str) -> TransportSecuritySettings:
     return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
 
 
-def own_names(host: str) -> Layer:
+def own_names(host: str, clock: Clock) -> Layer:
     """A layer that refuses a Host that is none of ours, as `/mcp` does.
 
     Where the server listens on every address it cannot know its names: there all are taken.
@@ -121,7 +122,7 @@ def own_names(host: str) -> Layer:
         async def check(scope: Scope, receive: Receive, send: Send) -> None:
             names = [v for k, v in scope.get("headers", ()) if k == b"host"]
             if scope["type"] == "http" and not (len(names) == 1 and ours(names[0])):
-                await JSONResponse({"error": text, "data": []}, 421)(scope, receive, send)
+                await refusal(421, text, now_ms=clock.now_ms()).send(scope, send)
                 return
             await inner(scope, receive, send)
 
@@ -153,31 +154,34 @@ def build_app(
         async with server.session_manager.run():
             yield
 
-    async def healthz(_: Request) -> JSONResponse:
-        return JSONResponse({"status": "ok", "version": __version__})
-
-    outer = Starlette(
-        routes=[
-            Route("/healthz", healthz),
-            *routes,
-            *stream_routes(app),
-            # What is no path of REST is told the nearest.
-            Mount("/api", rest),
-            Mount("/", inner),
-        ],
-        lifespan=lifespan,
-    )
-    streams = EndStreams(outer, stopping)
-
-    async def faces(scope: Scope, receive: Receive, send: Send) -> None:
-        # Answers of REST are finished bytes: what streams need would only slow them.
-        brief = scope["type"] == "http" and scope["path"] in rest.paths
-        await (rest if brief else streams)(scope, receive, send)
-
-    whole: ASGIApp = guarded(faces, app, MAX_BODY)
-    for layer in reversed((own_names(host), *layers)):
+    # Under /api and before /: what is no path of REST is told the nearest.
+    every = [
+        Route("/healthz", healthz),
+        *routes,
+        *stream_routes(app),
+        Mount("/api", rest),
+        Mount("/", inner),
+    ]
+    whole = faces(rest, EndStreams(Starlette(routes=every, lifespan=lifespan), stopping))
+    whole = guarded(whole, app, MAX_BODY)
+    for layer in reversed((own_names(host, app.clock), *layers)):
         whole = layer(whole)
     return whole
+
+
+def faces(rest: Rest, others: ASGIApp) -> ASGIApp:
+    """REST beside all else: its answers are finished bytes, what streams need would slow them."""
+
+    async def choose(scope: Scope, receive: Receive, send: Send) -> None:
+        brief = scope["type"] == "http" and scope["path"] in rest.paths
+        await (rest if brief else others)(scope, receive, send)
+
+    return choose
+
+
+async def healthz(_: Request) -> JSONResponse:
+    """Whether the process answers at all."""
+    return JSONResponse({"status": "ok", "version": __version__})
 
 
 class Server(uvicorn.Server):

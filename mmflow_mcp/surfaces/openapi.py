@@ -45,8 +45,11 @@ LIMITS = {
 FAILURES = {
     "400": "The question cannot be answered as it was put; says what would fit",
     "401": "The key that was sent is not known",
+    "409": "The history store holds something else",
     "410": "The venue no longer exists",
+    "413": "A question has no body",
     "414": "The query is too long",
+    "421": "The Host is none of this server's names",
     "429": "Too many questions; Retry-After tells when to ask again",
     "500": "A fault of the server's own",
     "501": "Nothing here can answer that",

@@ -148,8 +148,19 @@ class Rest:
     def _failed(
         self, status: int, text: str, *more: tuple[bytes, bytes], error: Exception | None = None
     ) -> Finished:
-        said = questions.failure(error or Exception(), text, self._app.clock.now_ms())
-        return Finished(to_json(said, inf_nan_mode="null"), status=status, more=more)
+        return refusal(status, text, *more, now_ms=self._app.clock.now_ms(), error=error)
+
+
+def refusal(
+    status: int,
+    text: str,
+    *more: tuple[bytes, bytes],
+    now_ms: int,
+    error: Exception | None = None,
+) -> Finished:
+    """An error in the envelope, never kept by a cache; `more` are further headers."""
+    said = questions.failure(error or Exception(), text, now_ms)
+    return Finished(to_json(said, inf_nan_mode="null"), status=status, more=more)
 
 
 def arguments_of(query: bytes) -> Arguments:
