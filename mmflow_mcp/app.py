@@ -5,7 +5,7 @@ only asked for its list of tools starts fast.
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +135,17 @@ class App:
         self.recorder = Recorder(core, level, lease)
         self.soon(self.recorder.run)
         return self.recorder
+
+    async def hold_tape(self) -> None:
+        """Keep every feed running for as long as the app does, whether anybody listens or not."""
+        from mmflow_mcp.tape.hub import CONTEXTS, TRADES  # noqa: PLC0415
+
+        hub = self.core().tape
+        with ExitStack() as held:
+            for channel in (TRADES, CONTEXTS):
+                for venue in hub.able(channel):
+                    held.enter_context(hub.hold(venue, channel))
+            await anyio.sleep_forever()
 
     def _kept_in(self) -> Path | None:
         """The folder of last good answers; none while someone watches what goes over the wire."""

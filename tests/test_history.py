@@ -323,6 +323,22 @@ class TestAnswers:
         assert len(json.dumps(short)) < 4200
         assert len(json.dumps(rates)) < 3300
 
+    async def test_lttb_keeps_points_that_are_there(self) -> None:
+        """On request: real points with the extremes among them, as many as the budget."""
+        async with world() as app:
+            question = {"coin": "BTC", "venues": "binance", "downsample": "lttb"}
+            asked = questions.understand("get_oi_history", question)
+            found = await questions.answer(app.core(), asked)
+            short = questions.result(asked, found, "columns")
+        points = short["data"]["points"]
+        assert ["t", "v"] == points["columns"]
+        assert 42 == len(points["rows"])
+        every = {row.t: row.v for row in found.data.points.rows}
+        assert all(every[t] == pytest.approx(v, rel=1e-9) for t, v in points["rows"])
+        ends = [points["rows"][0][0], points["rows"][-1][0]]
+        assert [min(every), max(every)] == ends
+        assert "LTTB picks of" in short["meta"]["condensed"]
+
     async def test_switched_off_is_said(self) -> None:
         """Enabled false, no points, no error."""
         async with world(store="off") as app:

@@ -12,7 +12,10 @@ from worlds import MARKET, NOW, ask, envelope, world
 
 from mmflow_mcp.app import App, running
 from mmflow_mcp.clock import FastClock
+from mmflow_mcp.endpoints.answer import Shape, written
+from mmflow_mcp.endpoints.live import trade_row, whale_row
 from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.settings import from_environment
 from mmflow_mcp.sim.trades import list_prints
 from mmflow_mcp.surfaces.mcp import build_server
@@ -106,6 +109,13 @@ class TestWhales:
                 await ask(app, "get_whales")
             summary = await ask(app, "get_flow_summary", coins="BTC")
         assert "none" == summary.data.rows.rows[0].coverage["hlMicro"]
+
+
+def test_the_specifications_print() -> None:
+    """1.85 x 64,320.2: 118,992.37 USD, told as 118,992.4."""
+    one = TapePrint("hyperliquid", "BTC", 1, "buy", 64320.2, 1.85, 1.85 * 64320.2, 7)
+    assert pytest.approx(118_992.37) == whale_row(one).notional_usd
+    assert 118_992.4 == written(trade_row(one), Shape())["notionalUsd"]
 
 
 class TestWatching:
@@ -215,3 +225,14 @@ async def test_stream_resources_tell_their_subscribers(mode: str) -> None:
             assert '"coin":"BTC"' in read.contents[0].text  # type: ignore[union-attr]
             rates = await client.read_resource("mmflow://streams/funding")
             assert "rate" in rates.contents[0].text  # type: ignore[union-attr]
+
+
+async def test_the_tape_can_be_held() -> None:
+    """`serve --tape`: every feed runs although nobody has asked, and covers what comes."""
+    async with fast() as app:
+        app.soon(app.hold_tape)
+        hub = app.core().tape
+        with anyio.fail_after(10):
+            while len(hub.feeds()) < 3:  # noqa: ASYNC110 - feeds have no event of their own
+                await anyio.sleep(0.05)
+        assert {"hyperliquid", "coinbase"} == {feed.rule.venue for feed in hub.feeds()}

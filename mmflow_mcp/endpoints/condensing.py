@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mmflow_mcp.analytics.downsampling import Pair, buckets
+from mmflow_mcp.analytics.downsampling import Pair, buckets, shape
 from mmflow_mcp.endpoints.answer import Table
 from mmflow_mcp.rows import told
 
@@ -22,20 +22,23 @@ class BucketPoint:
     hi: float = told("the highest", digits="mean")
 
 
-def one_series(data: Any, budget: int, form: str) -> tuple[Any, str]:  # noqa: ARG001 - one way for both
+def one_series(data: Any, budget: int, form: str, query: Any) -> tuple[Any, str]:  # noqa: ARG001
     """The answer with each table `points` in bucket means, and the words to say so.
 
-    Several series share the budget; 0 leaves every point.
+    Several series share the budget; 0 leaves every point. A question for `lttb` gets the points
+    that keep the shape of the line instead.
     """
     tables = [one for one in (data, *(getattr(data, "series", None) or ())) if _points(one)]
     total = sum(len(_points(one)) for one in tables)
     if not budget or total <= budget:
         return data, ""
     share = max(1, budget // len(tables))
-    said = f"bucket means of {total} points; points=0 for all, or a shorter span"
+    lttb = getattr(query, "downsample", "mean") == "lttb"
+    what = "LTTB picks" if lttb else "bucket means"
+    said = f"{what} of {total} points; points=0 for all, or a shorter span"
     if getattr(data, "series", None):
-        return replace(data, series=[_condensed(one, share) for one in data.series]), said
-    return _condensed(data, share), said
+        return replace(data, series=[_condensed(one, share, lttb) for one in data.series]), said
+    return _condensed(data, share, lttb), said
 
 
 def _points(one: Any) -> Sequence[Any]:
@@ -43,12 +46,17 @@ def _points(one: Any) -> Sequence[Any]:
     return table.rows if isinstance(table, Table) else ()
 
 
-def _condensed(one: Any, budget: int) -> Any:
+def _condensed(one: Any, budget: int, lttb: bool) -> Any:  # noqa: FBT001 - a shape is one of two
     rows = _points(one)
     if not rows:
         return one
     pairs: list[Pair] = [(row.t, row.v) for row in rows]
-    found = buckets(pairs, budget, GAP * cadence_of(one))
+    widest = GAP * cadence_of(one)
+    if lttb:
+        kept = {t for t, _ in shape(pairs, budget, widest)}
+        table = one.points
+        return replace(one, points=replace(table, rows=[row for row in rows if row.t in kept]))
+    found = buckets(pairs, budget, widest)
     points = [BucketPoint(round(b.t), b.mean, b.low, b.high) for b in found]
     return replace(one, points=Table(BucketPoint, points, lambda row: float(row.t)))
 
@@ -59,7 +67,7 @@ def cadence_of(one: Any) -> float:
     return float(told_ms) if told_ms else 60_000.0
 
 
-def by_venue(data: Any, budget: int, form: str) -> tuple[Any, str]:
+def by_venue(data: Any, budget: int, form: str, query: Any) -> tuple[Any, str]:  # noqa: ARG001
     """Rates by venue on one common grid of at most `budget` rows, each the mean of its cell.
 
     As columns each venue is named once; 0 leaves every moment.
@@ -72,8 +80,11 @@ def by_venue(data: Any, budget: int, form: str) -> tuple[Any, str]:
     else:
         said = ""
         cells = [(row.ts, {v: [x] for v, x in row.by_venue.items()}) for row in rows]
+    # A mean has no more digits than it means; a rate of the venue keeps its own.
+    digits = 6 if said else 12
     means = [
-        (ts, {v: float(f"{sum(x) / len(x):.6g}") for v, x in found.items()}) for ts, found in cells
+        (ts, {v: float(f"{sum(x) / len(x):.{digits}g}") for v, x in found.items()})
+        for ts, found in cells
     ]
     if form == "columns":
         grid = [[ts, *(found.get(v) for v in venues)] for ts, found in means]

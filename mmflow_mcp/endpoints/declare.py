@@ -18,7 +18,7 @@ from mmflow_mcp.endpoints.answer import Answer
 from mmflow_mcp.endpoints.params import Query
 
 Handler = Callable[[Core, Any], Awaitable[Answer[Any]]]
-Condense = Callable[[Any, int, str], tuple[Any, str]]
+Condense = Callable[[Any, int, str, Any], tuple[Any, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Endpoint:
     `ttl`: seconds a client may keep the answer. `keeps`: which rows a tool's budget keeps, in
     words; `limit` its default, `budget` the parameter that sets it (a query's own, or `limit`).
     `detail`: whether a tool may ask for all columns. `condense`: makes a long answer short for a
-    tool whose budget is not a row limit: (data, budget, form) to data and what was done, in words.
+    tool whose budget is not a row limit: (data, budget, form, query) to data and words on it.
     `live`: the stream that it watches for a while.
     """
 

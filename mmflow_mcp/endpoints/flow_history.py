@@ -12,7 +12,7 @@ from mmflow_mcp.core.readings import FLOW_COINS
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.condensing import one_series
 from mmflow_mcp.endpoints.declare import endpoint
-from mmflow_mcp.endpoints.history import SpanQuery, history_meta, retention_of, span_of
+from mmflow_mcp.endpoints.history import Downsample, SpanQuery, history_meta, retention_of, span_of
 from mmflow_mcp.errors import BadQuestion, MmflowError
 from mmflow_mcp.metrics.flows import FLOW_METRICS
 from mmflow_mcp.rows import told
@@ -33,6 +33,7 @@ class FlowHistoryQuery(SpanQuery):
         "sourcePartial",
     ] = Field(description="Which metric")
     interval: Literal["1m"] = Field(default="1m", description="1m")
+    downsample: Downsample = Field(default="mean", description="lttb keeps the line's shape")
 
 
 @dataclass(frozen=True, slots=True)

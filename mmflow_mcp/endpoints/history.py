@@ -32,6 +32,10 @@ _NOT_KEPT = "history is switched off here (MMFLOW_STORE=off)"
 MOST_GAPS = 20
 
 
+# How a tool makes many points few.
+Downsample = Literal["mean", "lttb"]
+
+
 class SpanQuery(Query):
     """Which coin, and from when to when."""
 
@@ -55,6 +59,8 @@ class HistoryQuery(SpanQuery):
 
 class OiHistoryQuery(HistoryQuery):
     """Whose open interest."""
+
+    downsample: Downsample = Field(default="mean", description="lttb keeps the line's shape")
 
 
 class FundingHistoryQuery(HistoryQuery):

@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="MCP and REST over HTTP", parents=[shared, offered])
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
     serve.add_argument("--port", type=port, default=8787, help="port to listen on")
+    serve.add_argument("--tape", action="store_true", help="keep the live feeds running")
 
     commands.add_parser("demo", help="a guided run on simulated venues", parents=[shared])
 
@@ -191,7 +192,7 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.command == "serve":
         from mmflow_mcp.surfaces.http import serve_http  # noqa: PLC0415
 
-        return serve_http(settings_of(chosen), chosen.host, chosen.port)
+        return serve_http(settings_of(chosen), chosen.host, chosen.port, tape=chosen.tape)
     if chosen.command == "demo":
         from mmflow_mcp.surfaces.demo import run_demo  # noqa: PLC0415
 

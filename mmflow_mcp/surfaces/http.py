@@ -197,12 +197,14 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)  # type: ignore[arg-type]
 
 
-def serve_http(settings: Settings, host: str, port: int) -> int:
+def serve_http(settings: Settings, host: str, port: int, *, tape: bool = False) -> int:
     """Serve until stopped; says in one line what is open."""
 
     async def serve() -> int:
         async with running(settings) as app:
             app.record("full")
+            if tape:
+                app.soon(app.hold_tape)
             stopping = anyio.Event()
             asgi = build_app(app, host, stopping)
             config = uvicorn.Config(

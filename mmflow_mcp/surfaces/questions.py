@@ -137,7 +137,7 @@ def result(asked: Asked, found: Answer[Any], form: str) -> dict[str, Any]:
     shape = Shape(form=form, full=asked.full, limit=asked.limit if e.budget == "limit" else None)
     data, condensed = found.data, ""
     if e.condense is not None:
-        data, condensed = e.condense(data, asked.limit, form)
+        data, condensed = e.condense(data, asked.limit, form, asked.query)
     data = written(data, shape)
     meta = {**found.meta, "asOf": iso(found.meta["fetchedAt"])}
     if condensed:

@@ -155,7 +155,7 @@ async def _answered(app: App, tool: str, question: dict[str, Any], points: int =
         raise ResourceNotFoundError(str(error)) from None
     data, meta = found.data, found.meta
     if points and asked.endpoint.condense is not None:
-        data, said = asked.endpoint.condense(data, points, "objects")
+        data, said = asked.endpoint.condense(data, points, "objects", asked.query)
         meta = {**meta, "condensed": said} if said else meta
     return to_json({"data": written(data, Shape()), "meta": meta}).decode()
 

@@ -28,7 +28,7 @@ def for_people(asked: Asked, found: Answer[Any]) -> str:
         shape.limit = asked.limit
     source, condensed = found.data, ""
     if asked.endpoint.condense is not None:
-        source, condensed = asked.endpoint.condense(source, asked.limit, "columns")
+        source, condensed = asked.endpoint.condense(source, asked.limit, "columns", asked.query)
     data = written(source, shape)
     parts = [_section(name, value) for name, value in _parts(data, source)]
     meta = {**found.meta, "condensed": condensed} if condensed else found.meta
