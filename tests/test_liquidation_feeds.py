@@ -406,7 +406,9 @@ class TestWords:
         told = {"success": True, "ret_msg": "", "conn_id": "a", "req_id": mark, "op": "subscribe"}
         assert Said("taken", answers=mark) == linear.read(json.dumps(told))
         bad = {**told, "success": False, "ret_msg": "error:handler not found"}
-        assert Said("refused", words="error:handler not found") == linear.read(json.dumps(bad))
+        assert Said("refused", words="error:handler not found", answers=mark) == linear.read(
+            json.dumps(bad)
+        )
         for pong in ('{"success":true,"ret_msg":"pong","op":"ping"}', '{"op":"pong"}'):
             assert ALIVE == linear.read(pong)
 

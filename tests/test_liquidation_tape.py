@@ -81,13 +81,13 @@ class TestRecords:
         assert (1, 0) == (len(tape), tape.unread)
 
     def test_memory_is_bounded(self) -> None:
-        """A million records leave as many as are allowed, and the cover says so."""
+        """Twenty thousand records leave as many as are allowed, and the cover says so."""
         tape = begun(most=1000)
-        for n in range(5000):
+        for n in range(1000):
             rows = (closing(NOW + n * 20 + i) for i in range(20))
             tape.take(frame(*rows), NOW + n * 20 + 20)
             assert len(tape) <= 1020
-        last = NOW + 100_000
+        last = NOW + 20_000
         found = btc(tape, last)
         assert 900 <= len(found.prints) <= 1020
         assert found.since_ms == min(one.ts for one in found.prints)
@@ -168,9 +168,7 @@ class TestCover:
                 same = [replace(row, symbol=name) for row in rows]
                 tape.take(frame(*same, taken=name), NOW + 2001)
             expected = () if closed else ((NOW + 1000, NOW + 2000),)
-            # The second contract knew nothing before: only what reaches back closes its gap.
-            joins = rows[:1] == [closing(NOW + 500, 7.0)]
-            assert (expected if not joins or closed else ()) == btc(tape, NOW + 3000).gaps, rows
+            assert expected == btc(tape, NOW + 3000).gaps, rows
 
     def test_a_repetition_counts_once_a_subscription(self) -> None:
         """The same frame twice closes no older gap."""

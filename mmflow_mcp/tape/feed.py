@@ -131,6 +131,7 @@ class Feed:
         self._asked: set[str] = set()
         self._marks: dict[str, list[str]] = {}
         self._chunk = rule.chunk
+        self._messages = 0
         self._needed = clock.monotonic()
         self._heard = clock.monotonic()
         self._stopped = False
@@ -202,6 +203,7 @@ class Feed:
         self.taken.clear()
         self._asked.clear()
         self._marks.clear()
+        self._messages = 0
         self._chunk = self.rule.chunk
         self.state.refused.clear()
         async with self._upstream.stream(self.rule.url, self.rule.headers) as stream:
@@ -256,9 +258,17 @@ class Feed:
         elif said.kind == "refused":
             self.state.refused.append(said.words)
             del self.state.refused[:-5]
+            self._split(said)
         elif said.newest is not None and said.symbols[0] in self._coins:
             self._sink.told(self._coins[said.symbols[0]], said.newest)
         return said.kind != "noise"
+
+    def _split(self, said: Said) -> None:
+        """Of a message that was refused one part may spoil the others: ask in smaller ones."""
+        refused = self._marks.pop(said.answers or "", [])
+        if len(refused) > 1:
+            self._asked.difference_update(refused)
+            self._chunk = max(1, len(refused) // 4)
 
     def _named_by(self, said: Said) -> list[str]:
         """The coins that an acknowledgement is about."""
@@ -307,7 +317,7 @@ class Feed:
         """Raise a `VenueError` where the socket is open and worth nothing."""
         if self.silent > self.rule.silence_seconds:
             raise VenueTimeout(f"timeout: the socket was silent for {round(self.silent)} s")
-        paced = len(self._asked) / self.rule.pace
+        paced = self._messages / self.rule.pace
         if self._asked and not self.taken and lived > self._timing.taken + paced:
             words = f": {self.state.refused[-1]}" if self.state.refused else ""
             raise VenueRefused(f"refused: the venue took no subscription{words}")
@@ -328,6 +338,7 @@ class Feed:
             if self.rule.mark is not None:
                 self._marks[self.rule.mark(symbols)] = chunk
             for message in self.rule.subscribe(symbols):
+                self._messages += 1
                 await self._say(stream, message)
                 await self._sleep(1 / self.rule.pace)
 

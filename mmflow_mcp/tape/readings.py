@@ -156,8 +156,8 @@ class Closed:
     """What a venue's feed told of the liquidations of some coins, by coin.
 
     A coin is not in `tapes` where it was not listened to for a moment yet. `universe`: what the
-    venue lists, by coin; None while that is not known. `reason`: why the feed is not connected, or
-    None. `unread`: rows of the last 25 hours (of any coin) that could not be read.
+    venue lists, by coin; None while that is not known. `reason`: why it is not subscribed, or None.
+    `unread`: rows of the last 25 hours (of any coin) that could not be read.
     """
 
     tapes: dict[str, LiquidationTape]
@@ -186,7 +186,7 @@ def liquidations_of(hub: Hub, venue: str, coins: Iterable[str]) -> Closed:
         if tape is not None and _listened_ms(tape) > 0:
             tapes[coin] = tape
     feeds = [hub.feed(venue, channel) for channel in hub.channels(venue, LIQUIDATIONS)]
-    reasons = [feed.state.reason for feed in feeds if feed and not feed.state.connected]
+    reasons = [feed.state.reason for feed in feeds if feed]
     horizon = now_ms - kept.kept_ms
     return Closed(
         tapes,

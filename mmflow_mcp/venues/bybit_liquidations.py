@@ -84,7 +84,8 @@ def read(text: str | bytes) -> Heard:
         if doc["op"] != "subscribe":
             return NOISE
         if doc["success"] is not True:
-            return Said("refused", words=str(doc.get("ret_msg"))[:200])
+            words = str(doc.get("ret_msg"))[:200]
+            return Said("refused", words=words, answers=str(doc.get("req_id")))
         return Said("taken", answers=str(doc["req_id"]))
     except UNFIT:
         return NOISE

@@ -22,7 +22,7 @@ class Said:
     `refused` (a subscription was not taken, `words` say why) or `noise` (not what the venue
     documents: it proves nothing, not even that the venue is alive).
     `newest`: the id of the last trade of `symbols[0]`, where a heartbeat tells it.
-    `answers`: the mark of the message that a `taken` answers, where it names no symbol.
+    `answers`: the mark of the message that is taken or refused, where no symbol is named.
     `reply`: what the venue wants to hear at once.
     """
 
