@@ -195,7 +195,11 @@ class TestLiquidations:
         } == meta["covered"]
         assert True is meta["partial"]
         reason = "missing: covers the last 1.0 h of 24 h"
-        assert [{"source": "gateio", "status": "missing", "reason": reason}] == meta["sources"]
+        notes = {note["source"]: (note["status"], note["reason"]) for note in meta["sources"]}
+        assert ("missing", reason) == notes.pop("gateio")
+        # Those that only their feeds can tell of have just begun.
+        assert {"aster", "binance", "bybit", "deribit", "lighter"} == set(notes)
+        assert {"missing"} == {status for status, _ in notes.values()}
 
     async def test_no_record_is_a_measured_zero(self) -> None:
         """The venue was heard and tells none: 0, and it is named."""
@@ -235,7 +239,7 @@ class TestLiquidations:
 def test_the_row_takes_a_feed_as_it_takes_requests() -> None:
     """A tape says since when it is whole, not how it was filled: live feeds change no shape."""
     names = set(LiquidationTape.__dataclass_fields__)
-    assert {"coin", "venue", "since_ms", "fetched_at", "prints"} == names
+    assert {"coin", "venue", "since_ms", "fetched_at", "prints", "gaps"} == names
     assert "venues" in LiquidationRow.__dataclass_fields__
     assert "key" in dir(LiquidationPrint)
 

@@ -197,7 +197,8 @@ class TestHyperliquid:
     def test_the_recorded_trades(self) -> None:
         """All rows, with notionals worked out by hand."""
         for read in (hyperliquid_feed.read, hyperliquid_feed.read_fast):
-            found = [row for text in frames("hyperliquid-trades") for row in read(text)]  # type: ignore[union-attr]
+            told = [read(text) for text in frames("hyperliquid-trades")]
+            found = [row for one in told if isinstance(one, Prints) for row in one]
             assert ["FXS", "BTC", "BTC", "BTC", "BTC"] == [p.coin for p in found]
             assert ["sell", "buy", "buy", "buy", "buy"] == [p.side for p in found]
             assert pytest.approx(19.9584, rel=1e-9) == found[0].usd

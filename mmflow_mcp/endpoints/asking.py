@@ -27,7 +27,7 @@ class Chosen:
 
 def choose_venues(
     core: Core,
-    capability: type,
+    capability: type | tuple[type, ...],
     venues: tuple[str, ...] | None,
     *,
     default: tuple[str, ...] = (),

@@ -4,19 +4,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from mmflow_mcp.analytics.liquidations import covered, total
+from mmflow_mcp.analytics.liquidations import Span, covered, total
 from mmflow_mcp.analytics.positioning import Old, judge, with_divergence
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered
+from mmflow_mcp.core.liquidations import SOURCES, gather_liquidations
 from mmflow_mcp.endpoints.answer import Answer, Table
-from mmflow_mcp.endpoints.asking import ask_venues, meta_of
+from mmflow_mcp.endpoints.asking import ask_venues, choose_venues, meta_of
+from mmflow_mcp.endpoints.asking import judge as judge_coins
 from mmflow_mcp.endpoints.declare import endpoint
 from mmflow_mcp.endpoints.params import FEW_COINS, FewCoins, Query, Venues
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.rows.positions import PERIOD_MS, LiquidationRow, PositioningRow
-from mmflow_mcp.venues.capabilities import Liquidations, Positioning
+from mmflow_mcp.venues.capabilities import Positioning
 
 DEFAULT_COINS = ("BTC", "ETH", "SOL")
+# So many gaps of a venue are told one by one.
+GAPS_TOLD = 5
 
 
 def _period(value: Any) -> str:
@@ -108,21 +112,37 @@ async def get_liquidations(core: Core, query: LiquidationsQuery) -> Answer[Table
     part of it; meta.covered tells since when. long24hUsd: longs closed.
     """
     coins = query.coins or DEFAULT_COINS
-    found = await ask_venues(core, Liquidations, query.venues or ("all",), coins, default=())
+    chosen = choose_venues(core, _sources(core), query.venues or ("all",))
+    heard = await gather_liquidations(core, chosen.venues, coins, chosen.notes)
+    found = heard.found
+    judge_coins(core, found, chosen, coins)
     spans = covered(found.rows, core.moment)
     for venue, span in spans.items():
         if not span.whole:
-            reason = f"missing: covers the last {span.hours:.1f} h of 24 h"
+            part = f"{span.hours:.1f} h of 24 h"
+            reason = f"missing: covers {'' if span.gaps else 'the last '}{part}"
             found.notes.append({"source": venue, "status": "missing", "reason": reason})
             found.partial = True
     tapes = {coin: [tape for tape in found.rows if tape.coin == coin] for coin in coins}
     rows = [total(coin, same, core.moment) for coin, same in tapes.items() if same]
-    told = {
-        venue: {"sinceMs": span.since_ms, "hours": round(span.hours, 2)}
-        for venue, span in spans.items()
-    }
+    bounds = {venue: said for venue, said in heard.bounds.items() if venue in spans}
     return Answer(
         Table(LiquidationRow, rows, matters=lambda row: row.long24h_usd + row.short24h_usd),
-        meta_of(core, found, covered=told),
+        meta_of(core, found, covered=_told(spans), lowerBound=bounds),
         found.until,
     )
+
+
+def _sources(core: Core) -> tuple[type, ...]:
+    """What tells liquidations: recordings hold no feeds."""
+    return SOURCES if core.upstream.kind != "replay" else SOURCES[:1]
+
+
+def _told(spans: dict[str, Span]) -> dict[str, dict[str, Any]]:
+    """The covered span of each venue, with the last of its gaps."""
+    told: dict[str, dict[str, Any]] = {}
+    for venue, span in spans.items():
+        told[venue] = {"sinceMs": span.since_ms, "hours": round(span.hours, 2)}
+        if span.gaps:
+            told[venue]["gaps"] = [list(gap) for gap in span.gaps[-GAPS_TOLD:]]
+    return told

@@ -55,8 +55,9 @@ class LiquidationPrint:
 class LiquidationTape:
     """What is known of the liquidations of one coin on one venue since a moment.
 
-    Between `since_ms` and `fetched_at` nothing is missing that the venue published; no prints
-    then means that it published none. Whether requests or a feed brought them does not show.
+    Between `since_ms` and `fetched_at` nothing is missing that the venue published, but in the
+    `gaps` (from, until), oldest first; no prints then means that it published none. Whether
+    requests or a feed brought them does not show.
     """
 
     coin: str
@@ -64,6 +65,7 @@ class LiquidationTape:
     since_ms: int
     fetched_at: int
     prints: tuple[LiquidationPrint, ...]
+    gaps: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

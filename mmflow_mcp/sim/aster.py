@@ -7,13 +7,16 @@ every symbol with caps that are numbers or null; stocks hide in underlyingSubTyp
 from typing import Any
 
 from mmflow_mcp.sim import look_alike as like
+from mmflow_mcp.sim.closing_ws import served
+from mmflow_mcp.sim.fapi_ws import STREAM, AsterOrders
 from mmflow_mcp.sim.look_alike_candles import depth_handler, klines_handler
 from mmflow_mcp.sim.look_alike_spot import spot_routes
 from mmflow_mcp.sim.market import Listing, Market
-from mmflow_mcp.sim.wire import Handler, Routes, SimRequest, SimResponse, answer, fixed
+from mmflow_mcp.sim.wire import Handler, Routes, SimRequest, SimResponse, Sockets, answer, fixed
 
 FAPI, SPOT = "fapi.asterdex.com", "sapi.asterdex.com"
-HOSTS = (FAPI, SPOT)
+STREAM_HOST = "fstream.asterdex.com"
+HOSTS = (FAPI, STREAM_HOST, SPOT)
 
 not_found = like.not_found
 
@@ -47,6 +50,11 @@ def routes(market: Market) -> Routes:
         made |= like.clock_routes(FAPI, version, meter)
         made |= {("GET", FAPI, f"{version}/{name}"): h for name, h in handlers.items()}
     return made
+
+
+def sockets(market: Market) -> Sockets:
+    """Forced orders."""
+    return served(market, {(STREAM_HOST, f"/ws/{STREAM}"): AsterOrders})
 
 
 def _exchange_info(listed: like.Lister, meter: like.Meter) -> Handler:

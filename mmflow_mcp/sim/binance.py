@@ -4,20 +4,33 @@ https://developers.binance.com: USD-M lives on fapi (open interest one symbol at
 the base asset), COIN-M on dapi (contracts of 100 USD for BTC, 10 USD for the rest), spot on api.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from mmflow_mcp.clock import DAY_MS, HOUR_MS
 from mmflow_mcp.sim import look_alike as like
 from mmflow_mcp.sim.binance_positions import ratio_routes
+from mmflow_mcp.sim.closing_ws import ClosingStream, served
+from mmflow_mcp.sim.fapi_ws import STREAM, BinanceOrders, Silence
 from mmflow_mcp.sim.look_alike_candles import depth_handler, klines_handler
 from mmflow_mcp.sim.look_alike_spot import spot_routes
 from mmflow_mcp.sim.market import Listing, Market, Perp
 from mmflow_mcp.sim.noise import stream, unit
-from mmflow_mcp.sim.wire import Handler, Routes, SimRequest, SimResponse, answer, fixed
+from mmflow_mcp.sim.wire import (
+    Handler,
+    Routes,
+    SimRequest,
+    SimResponse,
+    SimSocket,
+    Sockets,
+    answer,
+    fixed,
+)
 
 FAPI, DAPI = "fapi.binance.com", "dapi.binance.com"
 SPOT = ("api.binance.com", "data-api.binance.vision")
-HOSTS = (FAPI, DAPI, *SPOT)
+STREAM_HOST = "fstream.binance.com"
+HOSTS = (FAPI, DAPI, STREAM_HOST, *SPOT)
 
 not_found = like.not_found
 
@@ -36,6 +49,15 @@ def routes(market: Market) -> Routes:
     for host in SPOT:
         made |= spot_routes(market, "binance", host)
     return made
+
+
+def sockets(market: Market) -> Sockets:
+    """Forced orders; the older address says nothing."""
+    paths: dict[tuple[str, str], Callable[[Market, SimSocket], ClosingStream]] = {
+        (STREAM_HOST, f"/market/ws/{STREAM}"): BinanceOrders,
+        (STREAM_HOST, f"/ws/{STREAM}"): Silence,
+    }
+    return served(market, paths)
 
 
 def _usdm_routes(market: Market, meter: like.Meter) -> Routes:

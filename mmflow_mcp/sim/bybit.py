@@ -19,11 +19,14 @@ from mmflow_mcp.sim.bybit_requests import (
     read_category,
     read_whole,
 )
+from mmflow_mcp.sim.bybit_ws import Liquidations
+from mmflow_mcp.sim.closing_ws import served
 from mmflow_mcp.sim.market import Listing, Market, Perp
 from mmflow_mcp.sim.positions import long_share
-from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, answer, fixed, shortest
+from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, Sockets, answer, fixed, shortest
 
-HOSTS = ("api.bybit.com", "api.bytick.com")
+REST = ("api.bybit.com", "api.bytick.com")
+HOSTS = (*REST, "stream.bybit.com")
 
 SINGLE_SINCE_MS = 1_781_136_000_000
 """2026-06-11: older rows of the history know only the two-sided number."""
@@ -60,9 +63,18 @@ def routes(market: Market) -> Routes:
     }
     return {
         ("GET", host, path): partial(_serve, market, view)
-        for host in HOSTS
+        for host in REST
         for path, view in views.items()
     }
+
+
+def sockets(market: Market) -> Sockets:
+    """Liquidations, linear and inverse apart."""
+    paths = {
+        (HOSTS[-1], f"/v5/public/{name}"): partial(Liquidations, category=name)
+        for name in ("linear", "inverse")
+    }
+    return served(market, paths)
 
 
 def not_found(request: SimRequest) -> SimResponse:

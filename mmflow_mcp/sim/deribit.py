@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mmflow_mcp.clock import HOUR_MS
+from mmflow_mcp.sim.closing_ws import served
 from mmflow_mcp.sim.deribit_books import DEPTHS, LENGTHS, chart, sides
 from mmflow_mcp.sim.deribit_rows import (
     instrument,
@@ -18,9 +19,10 @@ from mmflow_mcp.sim.deribit_rows import (
     settlement_of,
     summary,
 )
+from mmflow_mcp.sim.deribit_ws import Trades
 from mmflow_mcp.sim.market import Listing, Market, OptionQuote, Perp
 from mmflow_mcp.sim.options import LINEAR
-from mmflow_mcp.sim.wire import Handler, Routes, SimRequest, SimResponse, answer
+from mmflow_mcp.sim.wire import Handler, Routes, SimRequest, SimResponse, Sockets, answer
 
 HOSTS = ("www.deribit.com", "history.deribit.com")
 
@@ -55,6 +57,11 @@ def routes(market: Market) -> Routes:
         for host in HOSTS
         for name, method in methods.items()
     }
+
+
+def sockets(market: Market) -> Sockets:
+    """Trades of instruments."""
+    return served(market, {(HOSTS[0], "/ws/api/v2"): Trades})
 
 
 def not_found(request: SimRequest) -> SimResponse:

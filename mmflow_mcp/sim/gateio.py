@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from mmflow_mcp.sim.closing_ws import served
 from mmflow_mcp.sim.expiries import expiry_of, next_last_fridays
 from mmflow_mcp.sim.gateio_books import show_book, show_candles
 from mmflow_mcp.sim.gateio_past import tell_fundings, tell_stats
@@ -25,10 +26,12 @@ from mmflow_mcp.sim.gateio_requests import (
     read_whole,
     say,
 )
+from mmflow_mcp.sim.gateio_ws import SETTLES, Liquidations
 from mmflow_mcp.sim.market import Listing, Market, Perp
-from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, answer, fixed, shortest
+from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, Sockets, answer, fixed, shortest
 
-HOSTS = ("api.gateio.ws", "fx-api.gateio.ws")
+REST = ("api.gateio.ws", "fx-api.gateio.ws")
+HOSTS = (*REST, "fx-ws.gateio.ws")
 
 _TYPES = {
     "crypto": "",
@@ -66,9 +69,17 @@ def routes(market: Market) -> Routes:
         views[f"/futures/{settle}/liq_orders"] = partial(_show_orders, settle)
     return {
         ("GET", host, f"/api/v4{path}"): partial(_serve, market, view)
-        for host in HOSTS
+        for host in REST
         for path, view in views.items()
     }
+
+
+def sockets(market: Market) -> Sockets:
+    """Liquidations, a socket for each settlement currency."""
+    paths = {
+        (HOSTS[-1], f"/v4/ws/{settle}"): partial(Liquidations, settle=settle) for settle in SETTLES
+    }
+    return served(market, paths)
 
 
 def not_found(request: SimRequest) -> SimResponse:

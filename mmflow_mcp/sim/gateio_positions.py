@@ -47,6 +47,12 @@ def hour_before(now_ms: int) -> int:
     return now_ms - HOUR_MS + 1000
 
 
+def tell_order_price(one: Closure) -> str:
+    """What the liquidating order asked for: it was filled at a better price."""
+    asked = one.price * (0.997 if one.long else 1.003)
+    return shortest(float(fixed(asked, one.listing.price_digits)))
+
+
 def _tell(one: Closure) -> Row:
     """`size` is the signed position, of which `order_size` was traded (the rest is left)."""
     size = int(one.size) if one.size == int(one.size) else one.size
@@ -58,7 +64,7 @@ def _tell(one: Closure) -> Row:
         "contract": one.listing.symbol,
         "size": sign * position,
         "order_size": -sign * size,
-        "order_price": shortest(float(fixed(one.price * (0.997 if one.long else 1.003), digits))),
+        "order_price": tell_order_price(one),
         "fill_price": fixed(one.price, digits),
         "left": 0,
     }

@@ -10,8 +10,19 @@ from functools import partial
 from typing import Any
 
 from mmflow_mcp.clock import DAY_MS, HOUR_MS
+from mmflow_mcp.sim.closing_ws import served
+from mmflow_mcp.sim.lighter_ws import Trades
 from mmflow_mcp.sim.market import Listing, Market, Perp
-from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, answer, fixed, shortest
+from mmflow_mcp.sim.wire import (
+    Routes,
+    SimRequest,
+    SimResponse,
+    SimSocket,
+    Sockets,
+    answer,
+    fixed,
+    shortest,
+)
 
 HOSTS = ("mainnet.zklighter.elliot.ai",)
 
@@ -48,6 +59,15 @@ def routes(market: Market) -> Routes:
         for host in HOSTS
         for path, view in views.items()
     }
+
+
+def sockets(market: Market) -> Sockets:
+    """Trades of markets, with their liquidations."""
+
+    def make(market: Market, socket: SimSocket) -> Trades:
+        return Trades(market, socket, _list(market, socket.now_ms()))
+
+    return served(market, {(HOSTS[0], "/stream"): make})
 
 
 def not_found(request: SimRequest) -> SimResponse:

@@ -9,14 +9,17 @@ from functools import partial
 from typing import Any
 
 from mmflow_mcp.clock import HOUR_MS
+from mmflow_mcp.sim.closing_ws import served
 from mmflow_mcp.sim.market import Listing, Market, Perp
 from mmflow_mcp.sim.okx_books import show_book, show_candles
 from mmflow_mcp.sim.okx_past import BARS, tell_fundings, tell_interest
 from mmflow_mcp.sim.okx_positions import PERIODS, tell_liquidations, tell_ratios
 from mmflow_mcp.sim.okx_requests import Refused, read_required, read_whole, refuse_unknown
-from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, answer, fixed, shortest
+from mmflow_mcp.sim.okx_ws import Liquidations
+from mmflow_mcp.sim.wire import Routes, SimRequest, SimResponse, Sockets, answer, fixed, shortest
 
-HOSTS = ("www.okx.com", "openapi.okx.com")
+REST = ("www.okx.com", "openapi.okx.com")
+HOSTS = (*REST, "ws.okx.com")
 
 _TYPES = {"perp": "SWAP", "future": "FUTURES", "spot": "SPOT"}
 _STATES = {"live": "live", "prelaunch": "preopen", "delisted": "suspend"}
@@ -57,9 +60,14 @@ def routes(market: Market) -> Routes:
     }
     return {
         ("GET", host, f"/api/v5/{path}"): partial(_serve, market, view)
-        for host in HOSTS
+        for host in REST
         for path, view in views.items()
     }
+
+
+def sockets(market: Market) -> Sockets:
+    """Liquidation orders of all swaps."""
+    return served(market, {(HOSTS[-1], "/ws/v5/public"): Liquidations})
 
 
 def not_found(request: SimRequest) -> SimResponse:

@@ -38,7 +38,7 @@ def tell_liquidations(
         family = listing.symbol.rpartition("-")[0]
         groups.append(
             {
-                "details": [_tell(one) for one in reversed(found[-limit:])],
+                "details": [tell_detail(one) for one in reversed(found[-limit:])],
                 "instFamily": family,
                 "instId": listing.symbol,
                 "instType": "SWAP",
@@ -49,7 +49,7 @@ def tell_liquidations(
     return [group for group in groups if group["details"]]
 
 
-def _tell(one: Closure) -> dict[str, str]:
+def tell_detail(one: Closure) -> dict[str, str]:
     """`posSide` is whose position it was; every fifth second tells it by the order alone."""
     side = "long" if one.long else "short"
     return {

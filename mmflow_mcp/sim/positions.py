@@ -59,6 +59,20 @@ def closures(market: Market, listing: Listing, after_ms: int, until_ms: int) -> 
     ]
 
 
+def closures_of_venue(market: Market, venue: str, after_ms: int, until_ms: int) -> list[Closure]:
+    """Those of all contracts of a venue with after_ms < time <= until_ms, oldest first."""
+    minutes = range(after_ms // _MINUTE_MS, until_ms // _MINUTE_MS + 1)
+    found = [one for minute in minutes for one in _minute_of_venue(market, venue, minute)]
+    return [one for one in found if after_ms < one.at_ms <= until_ms]
+
+
+@lru_cache(maxsize=8192)
+def _minute_of_venue(market: Market, venue: str, minute: int) -> tuple[Closure, ...]:
+    listed = [one for one in market.listings(venue, minute * _MINUTE_MS) if one.counted]
+    found = [one for listing in listed for one in _closures_of(market, listing, minute)]
+    return tuple(sorted(found, key=lambda one: one.at_ms))
+
+
 @lru_cache(maxsize=65_536)
 def _closures_of(market: Market, listing: Listing, minute: int) -> tuple[Closure, ...]:
     """None in most minutes, one in some, and now and then three at one moment.

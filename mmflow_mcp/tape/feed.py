@@ -21,7 +21,7 @@ from mmflow_mcp.errors import (
     VenueRejected,
     VenueTimeout,
 )
-from mmflow_mcp.venues.feeds import FeedRule, Prints, Rates, Said
+from mmflow_mcp.venues.feeds import EVERY, SECONDS, Closings, FeedRule, Rows, Said
 
 if TYPE_CHECKING:
     from mmflow_mcp.upstream.client import Upstream
@@ -60,7 +60,7 @@ class Timing:
 class Sink(Protocol):
     """What a feed feeds."""
 
-    def heard(self, rows: Prints | Rates) -> None:
+    def heard(self, rows: Rows) -> None:
         """Rows of a frame."""
 
     def listed(self, coins: Iterable[str]) -> None:
@@ -129,6 +129,9 @@ class Feed:
         self._chance = chance
         self._coins: dict[str, str] = {}
         self._asked: set[str] = set()
+        self._marks: dict[str, list[str]] = {}
+        self._chunk = rule.chunk
+        self._messages = 0
         self._needed = clock.monotonic()
         self._heard = clock.monotonic()
         self._stopped = False
@@ -199,8 +202,11 @@ class Feed:
             raise VenueRejected("rejected: the venue lists none of the coins asked for")
         self.taken.clear()
         self._asked.clear()
+        self._marks.clear()
+        self._messages = 0
+        self._chunk = self.rule.chunk
         self.state.refused.clear()
-        async with self._upstream.stream(self.rule.url) as stream:
+        async with self._upstream.stream(self.rule.url, self.rule.headers) as stream:
             self.state.connections += 1
             self.state.connected = True
             self._heard = self._clock.monotonic()
@@ -231,27 +237,46 @@ class Feed:
         while True:
             heard = read(await stream.receive())
             if not isinstance(heard, Said):
+                if isinstance(heard, Closings) and heard.taken is not None:
+                    self._heed(Said("taken", (heard.taken,)))
                 sink.heard(heard)
             elif not self._heed(heard):
                 self.state.noise += 1
                 sink.noise()
                 continue
+            elif heard.reply is not None:
+                await stream.send(heard.reply)
             self._heard = self._clock.monotonic()
             self.state.heard_ms = self._now_ms()
 
     def _heed(self, said: Said) -> bool:
         if said.kind == "taken":
-            coins = [self._coins[symbol] for symbol in said.symbols if symbol in self._coins]
-            new = [coin for coin in coins if coin not in self.taken]
+            new = [coin for coin in self._named_by(said) if coin not in self.taken]
             self.taken.update(new)
             self.state.reason = None
             self._sink.subscribed(new)
         elif said.kind == "refused":
             self.state.refused.append(said.words)
             del self.state.refused[:-5]
+            self._split(said)
         elif said.newest is not None and said.symbols[0] in self._coins:
             self._sink.told(self._coins[said.symbols[0]], said.newest)
         return said.kind != "noise"
+
+    def _split(self, said: Said) -> None:
+        """Of a message that was refused one part may spoil the others: ask in smaller ones."""
+        refused = self._marks.pop(said.answers or "", [])
+        if len(refused) > 1:
+            self._asked.difference_update(refused)
+            self._chunk = max(1, len(refused) // 4)
+
+    def _named_by(self, said: Said) -> list[str]:
+        """The coins that an acknowledgement is about."""
+        if said.answers is not None:
+            return self._marks.pop(said.answers, [])
+        if said.symbols == EVERY:
+            return list(self._asked)
+        return [self._coins[symbol] for symbol in said.symbols if symbol in self._coins]
 
     async def _tend(self, stream: "Stream") -> None:
         """Subscribe, ping, and end the connection when it is silent, refused or not needed."""
@@ -262,10 +287,10 @@ class Feed:
             now = self._clock.monotonic()
             if rule.ping is not None and now - pinged >= rule.ping_seconds:
                 pinged = now
-                await stream.send(rule.ping)
+                await self._say(stream, rule.ping)
             if now - asked >= timing.again:
                 asked = now
-                self._asked &= self.taken
+                self._ask_again()
             if now - learned >= timing.relearn:
                 learned = now
                 await self._relearn()
@@ -292,7 +317,7 @@ class Feed:
         """Raise a `VenueError` where the socket is open and worth nothing."""
         if self.silent > self.rule.silence_seconds:
             raise VenueTimeout(f"timeout: the socket was silent for {round(self.silent)} s")
-        paced = len(self._asked) / self.rule.pace
+        paced = self._messages / self.rule.pace
         if self._asked and not self.taken and lived > self._timing.taken + paced:
             words = f": {self.state.refused[-1]}" if self.state.refused else ""
             raise VenueRefused(f"refused: the venue took no subscription{words}")
@@ -306,15 +331,32 @@ class Feed:
         if not new:
             return
         self._asked.update(new)
-        for message in self.rule.subscribe([self.symbols[coin] for coin in new]):
-            await stream.send(message)
-            await self._sleep(1 / self.rule.pace)
+        size = self._chunk or len(new)
+        for start in range(0, len(new), size):
+            chunk = new[start : start + size]
+            symbols = [self.symbols[coin] for coin in chunk]
+            if self.rule.mark is not None:
+                self._marks[self.rule.mark(symbols)] = chunk
+            for message in self.rule.subscribe(symbols):
+                self._messages += 1
+                await self._say(stream, message)
+                await self._sleep(1 / self.rule.pace)
+
+    async def _say(self, stream: "Stream", message: str) -> None:
+        await stream.send(message.replace(SECONDS, str(self._now_ms() // 1000)))
+
+    def _ask_again(self) -> None:
+        """What was not taken is asked once more; what spoils a message shall spoil a small one."""
+        if self._chunk is not None and not self._asked <= self.taken:
+            self._chunk = max(1, self._chunk // 4)
+        self._asked &= self.taken
 
     def _named(self) -> list[str]:
         return [coin for coin in self.wanted if coin in self.symbols]
 
     def _idle(self) -> bool:
-        over = self._clock.monotonic() - self._needed > self._timing.idle
+        patience = max(self._timing.idle, self.rule.idle_seconds)
+        over = self._clock.monotonic() - self._needed > patience
         return self.needs <= 0 and over
 
     def _replayed(self) -> bool:

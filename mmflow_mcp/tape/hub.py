@@ -23,17 +23,24 @@ from mmflow_mcp.clock import Clock
 from mmflow_mcp.errors import VenueChanged, VenueError
 from mmflow_mcp.rows import MarketRow
 from mmflow_mcp.rows.spot import TradePrint
-from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.tape.board import Listener
 from mmflow_mcp.tape.feed import Feed, Sink, Timing
+from mmflow_mcp.tape.liquidations import Liquidations
 from mmflow_mcp.tape.rates import FundingListener, Rates
-from mmflow_mcp.tape.sinks import RateSink, TradeSink
-from mmflow_mcp.tape.tape import Keeping, Tape
+from mmflow_mcp.tape.sinks import ClosingSink, RateSink, TradeSink
+from mmflow_mcp.tape.tape import Keeping, Tape, print_of
 from mmflow_mcp.venues import having, roll
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
-from mmflow_mcp.venues.capabilities import ContextFeed, Markets, TradeFeed, Trades
-from mmflow_mcp.venues.feeds import FeedRule
+from mmflow_mcp.venues.capabilities import (
+    ContextFeed,
+    LiquidationFeed,
+    Markets,
+    TradeFeed,
+    Trades,
+)
+from mmflow_mcp.venues.contracts import Contract
+from mmflow_mcp.venues.feeds import ClosingRule, FeedRule
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -45,7 +52,8 @@ T = TypeVar("T")
 # How a parser fails on a shape that it did not foresee.
 SURPRISES = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
-TRADES, CONTEXTS = "trades", "contexts"
+TRADES, CONTEXTS, LIQUIDATIONS = "trades", "contexts", "liquidations"
+CAPABILITIES = {TRADES: TradeFeed, CONTEXTS: ContextFeed, LIQUIDATIONS: LiquidationFeed}
 # The coins of a feed that does not bring its whole universe, where none is named.
 MAIN_COINS = ("BTC", "ETH", "SOL")
 QUEUE = 1000
@@ -84,6 +92,7 @@ class Hub:
         self._chance = chance
         self._tapes: dict[str, Tape] = {}
         self._rates: dict[str, Rates] = {}
+        self._liquidations: dict[str, Liquidations] = {}
         self._feeds: dict[tuple[str, str], Feed] = {}
         self._done: dict[int, anyio.Event] = {}
         self._closed = False
@@ -96,8 +105,7 @@ class Hub:
 
     def able(self, channel: str = TRADES) -> list[str]:
         """The venues that have such a feed and are asked here."""
-        able = having(TradeFeed if channel == TRADES else ContextFeed)
-        return [venue.id for venue in able if venue.id not in self._off]
+        return [v.id for v in having(CAPABILITIES[channel]) if v.id not in self._off]
 
     def tape(self, venue: str) -> Tape:
         """The prints of a venue. Raises KeyError for one without such a feed."""
@@ -112,6 +120,26 @@ class Hub:
             self._rule(venue, CONTEXTS)
             self._rates[venue] = Rates(venue)
         return self._rates[venue]
+
+    def liquidations(self, venue: str) -> Liquidations:
+        """The liquidations of a venue. Raises KeyError for one without such a feed."""
+        if venue not in self._liquidations:
+            rule = self.closing_rule(venue)
+            self._liquidations[venue] = Liquidations(venue, repeats=rule.repeats)
+        return self._liquidations[venue]
+
+    def closing_rule(self, venue: str) -> ClosingRule:
+        """How a venue tells liquidations. Raises KeyError for one without such a feed."""
+        one = roll()[venue]
+        if venue in self._off or not isinstance(one, LiquidationFeed):
+            raise KeyError(f"{venue} has no feed of {LIQUIDATIONS} here")
+        return one.liquidation_feed()
+
+    def channels(self, venue: str, channel: str) -> list[str]:
+        """The sockets behind a channel: liquidations may come over several."""
+        if channel != LIQUIDATIONS:
+            return [channel]
+        return [rule.channel for rule in self.closing_rule(venue).feeds]
 
     def feed(self, venue: str, channel: str = TRADES) -> Feed | None:
         """A feed that is running, None where nobody needs it."""
@@ -133,13 +161,15 @@ class Hub:
     ) -> Iterator[None]:
         """Keep a feed for as long as the block runs. Raises KeyError for what there is not."""
         held = coins if coins is None else tuple(coins)
-        key = (venue, channel)
-        self.need(venue, held, channel)
-        self._need_more(key, 1)
+        keys = [(venue, name) for name in self.channels(venue, channel)]
+        for key in keys:
+            self.need(venue, held, key[1])
+            self._need_more(key, 1)
         try:
             yield
         finally:
-            self._need_more(key, -1)
+            for key in keys:
+                self._need_more(key, -1)
 
     @contextmanager
     def listen(
@@ -255,6 +285,10 @@ class Hub:
                 return one.trade_feed()
             if channel == CONTEXTS and isinstance(one, ContextFeed):
                 return one.context_feed()
+            if isinstance(one, LiquidationFeed):
+                for rule in one.liquidation_feed().feeds:
+                    if rule.channel == channel:
+                        return rule
         raise KeyError(f"{venue} has no feed of {channel} here")
 
     def _start(self, venue: str, channel: str) -> Feed:
@@ -262,6 +296,8 @@ class Hub:
         sink = self._sink(venue, channel)
 
         async def learn() -> Mapping[str, str]:
+            if isinstance(sink, ClosingSink):
+                return rule.choose(await _foreseen(self._contracts(venue)))
             return rule.choose(await _foreseen(self._markets(roll()[venue])))
 
         feed = Feed(
@@ -282,6 +318,8 @@ class Hub:
     def _sink(self, venue: str, channel: str) -> Sink:
         if channel == CONTEXTS:
             return RateSink(self.rates(venue), self.now_ms)
+        if channel != TRADES:
+            return ClosingSink(self.liquidations(venue), self.now_ms)
         fill = partial(self.fill_soon, venue)
         replayed = self._upstream.kind == "replay"
         return TradeSink(self.tape(venue), self.now_ms, fill, replayed=replayed)
@@ -308,6 +346,11 @@ class Hub:
             return []
         return await venue.markets(self._ask(venue.id, None))
 
+    async def _contracts(self, venue: str) -> list[tuple[str, Contract]]:
+        contracts = await self.closing_rule(venue).contracts(self._ask(venue, None))
+        self.liquidations(venue).learn(contracts)
+        return list(contracts.items())
+
     async def _trades(self, venue: str, ask: Ask) -> list[TradePrint]:
         one = roll()[venue]
         return await one.trades(ask) if isinstance(one, Trades) else []
@@ -326,7 +369,7 @@ class Hub:
             one = None
         if one is None:
             return
-        oldest, known = tape.merge(one, [_tape_print(row) for row in rows], self.now_ms())
+        oldest, known = tape.merge(one, [print_of(row) for row in rows], self.now_ms())
         back = oldest if reach is None else reach
         if closes and back is not None:
             one.cover.reach(back, known=known)
@@ -373,10 +416,3 @@ async def _foreseen(answer: Awaitable[T]) -> T:
         raise VenueChanged(
             f"changed: the answer is not in the documented shape ({kind})"
         ) from error
-
-
-def _tape_print(row: TradePrint) -> TapePrint:
-    usd = row.price * row.size
-    return TapePrint(
-        row.venue, row.coin, row.ts, row.side, row.price, row.size, usd, int(row.trade_id)
-    )

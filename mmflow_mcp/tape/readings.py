@@ -4,9 +4,10 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mmflow_mcp.rows.positions import LiquidationTape
 from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.tape.cover import Gap
-from mmflow_mcp.tape.hub import TRADES, Hub
+from mmflow_mcp.tape.hub import LIQUIDATIONS, TRADES, Hub
 from mmflow_mcp.tape.tape import Tape
 
 # METHODS section 10: a feed from which nothing came for so long is stale.
@@ -150,6 +151,55 @@ def prints_after(
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What a venue's feed told of the liquidations of some coins, by coin.
+
+    A coin is not in `tapes` where it was not listened to for a moment yet. `universe`: what the
+    venue lists, by coin; None while that is not known. `reason`: why it is not subscribed, or None.
+    `unread`: rows of the last 25 hours (of any coin) that could not be read.
+    """
+
+    tapes: dict[str, LiquidationTape]
+    universe: frozenset[str] | None
+    reason: str | None
+    unread: int
+
+
+def need_liquidations(hub: Hub, venue: str) -> None:
+    """Start the feeds of a venue, or keep them. Raises KeyError for one without any."""
+    for channel in hub.channels(venue, LIQUIDATIONS):
+        hub.need(venue, (), channel)
+
+
+def liquidations_of(hub: Hub, venue: str, coins: Iterable[str]) -> Closed:
+    """What is there of the liquidations of coins, without waiting for more.
+
+    Raises KeyError for a venue without a feed of liquidations.
+    """
+    need_liquidations(hub, venue)
+    kept, now_ms = hub.liquidations(venue), hub.now_ms()
+    kept.forget(now_ms)
+    tapes = {}
+    for coin in coins:
+        tape = kept.tape_of(coin, now_ms)
+        if tape is not None and _listened_ms(tape) > 0:
+            tapes[coin] = tape
+    feeds = [hub.feed(venue, channel) for channel in hub.channels(venue, LIQUIDATIONS)]
+    reasons = [feed.state.reason for feed in feeds if feed]
+    horizon = now_ms - kept.kept_ms
+    return Closed(
+        tapes,
+        frozenset(one.coin for one in kept.contracts.values()) or None,
+        next((reason for reason in reasons if reason), None),
+        sum(at > horizon for at in kept.unread_at),
+    )
+
+
+def _listened_ms(tape: LiquidationTape) -> int:
+    return tape.fetched_at - tape.since_ms - sum(b - max(a, tape.since_ms) for a, b in tape.gaps)
+
+
 def _held(tape: Tape, coin: str | None, *, large: bool) -> Iterable[TapePrint]:
     if large:
         return tape.large
@@ -173,4 +223,14 @@ def _complete_since(tape: Tape, coins: Iterable[str] | None, *, large: bool) -> 
     return max(*begun, *cuts, 0)
 
 
-__all__ = ["TRADES", "NetFlow", "Seen", "net_taker_usd", "prints_after", "recent_prints"]
+__all__ = [
+    "TRADES",
+    "Closed",
+    "NetFlow",
+    "Seen",
+    "liquidations_of",
+    "need_liquidations",
+    "net_taker_usd",
+    "prints_after",
+    "recent_prints",
+]

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable
 
+from mmflow_mcp.tape.liquidations import Liquidations
 from mmflow_mcp.tape.rates import Rates
 from mmflow_mcp.tape.tape import Tape
-from mmflow_mcp.venues.feeds import Prints
+from mmflow_mcp.venues.feeds import Closings, Prints, Rows
 from mmflow_mcp.venues.feeds import Rates as RateRows
 
 # Closes in the background what is open of some coins.
@@ -22,7 +23,7 @@ class TradeSink:
         self._now_ms = now_ms
         self._fill = fill
 
-    def heard(self, rows: Prints | RateRows) -> None:
+    def heard(self, rows: Rows) -> None:
         """Prints of a frame."""
         if isinstance(rows, Prints):
             now_ms = self._now_ms()
@@ -68,7 +69,7 @@ class RateSink:
         self._rates = rates
         self._now_ms = now_ms
 
-    def heard(self, rows: Prints | RateRows) -> None:
+    def heard(self, rows: Rows) -> None:
         """Rates of a frame."""
         if isinstance(rows, RateRows):
             self._rates.unread += rows.bad
@@ -93,3 +94,40 @@ class RateSink:
     def ended(self) -> None:
         """The rates of the past are no rates."""
         self._rates.latest.clear()
+
+
+class ClosingSink:
+    """Feeds the liquidations of a venue, from one of its sockets; `names` are its contracts'."""
+
+    def __init__(self, kept: Liquidations, now_ms: Callable[[], int]) -> None:
+        self._kept = kept
+        self._now_ms = now_ms
+        self._names: frozenset[str] = frozenset()
+
+    def heard(self, rows: Rows) -> None:
+        """Liquidations of a frame."""
+        if isinstance(rows, Closings):
+            self._kept.take(rows, self._now_ms())
+
+    def listed(self, coins: Iterable[str]) -> None:
+        """The contracts of this socket."""
+        self._names = frozenset(coins)
+
+    def noise(self) -> None:
+        """A frame that says nothing: it may have been liquidations."""
+        self._kept.misread(1, self._now_ms())
+
+    def told(self, coin: str, newest: int) -> None:
+        """Nothing to do with liquidations."""
+
+    def subscribed(self, coins: Iterable[str]) -> None:
+        """The venue has acknowledged contracts."""
+        self._kept.subscribed(coins, self._now_ms())
+
+    def lost(self, heard_ms: int) -> None:
+        """The socket broke."""
+        self._kept.lost(self._names, heard_ms)
+
+    def ended(self) -> None:
+        """The feed has stopped: a pause like any other."""
+        self._kept.lost(self._names, self._now_ms())

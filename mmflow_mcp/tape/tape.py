@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from mmflow_mcp.clock import DAY_MS, HOUR_MS
+from mmflow_mcp.rows.spot import TradePrint
 from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.tape.board import Board
 from mmflow_mcp.tape.cover import GAPS_KEPT, Cover, Gap
@@ -318,3 +319,11 @@ class Tape:
         coin.cover.lose(coin.prints[-1].ts if coin.prints else now_ms)
         coin.cover.resumed = now_ms
         return True
+
+
+def print_of(row: TradePrint) -> TapePrint:
+    """A trade of a venue's answer as the tape keeps it."""
+    usd = row.price * row.size
+    return TapePrint(
+        row.venue, row.coin, row.ts, row.side, row.price, row.size, usd, int(row.trade_id)
+    )

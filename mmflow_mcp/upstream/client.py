@@ -100,12 +100,14 @@ class Upstream:
         """A WebSocket through the same layers."""
         return self._client.websocket(url, **options)
 
-    def stream(self, url: str) -> "AbstractAsyncContextManager[Stream]":
+    def stream(
+        self, url: str, headers: Mapping[str, str] | None = None
+    ) -> "AbstractAsyncContextManager[Stream]":
         """A WebSocket whose failures are `VenueError`s; its heartbeat is the caller's business."""
         from mmflow_mcp.upstream.streams import MAX_FRAME, open_stream  # noqa: PLC0415
 
         options = {"keepalive_ping_interval_seconds": None, "max_message_size_bytes": MAX_FRAME}
-        return open_stream(self.socket(url, **options))
+        return open_stream(self.socket(url, headers=headers, **options))
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -8,7 +8,7 @@ import pkgutil
 from functools import cache
 
 from mmflow_mcp.venues.base import Venue
-from mmflow_mcp.venues.capabilities import CAPABILITIES
+from mmflow_mcp.venues.capabilities import CAPABILITIES, FEEDS
 
 # The flags that the specification's catalogue shows for every venue, implemented or not.
 SPECIFIED_FLAGS = ("oi", "funding", "spot", "liquidations", "options", "predictions")
@@ -35,8 +35,8 @@ def roll() -> dict[str, Venue]:
 
 
 @cache
-def having(capability: type) -> tuple[Venue, ...]:
-    """The venues that implement a capability, closed ones included, by id."""
+def having(capability: type | tuple[type, ...]) -> tuple[Venue, ...]:
+    """The venues that implement a capability, or one of several, closed ones included, by id."""
     return tuple(venue for venue in roll().values() if isinstance(venue, capability))
 
 
@@ -62,6 +62,7 @@ def capabilities(venue: Venue) -> dict[str, bool]:
     """What a venue implements: the specification's flags first, then ours."""
     flags = dict.fromkeys(SPECIFIED_FLAGS, False)
     flags.update({name: isinstance(venue, cap) for name, cap in CAPABILITIES.items()})
+    flags.update({name: True for name, feed in FEEDS.items() if isinstance(venue, feed)})
     return flags
 
 

@@ -27,10 +27,13 @@ from mmflow_mcp.venues.fapi import (
     refused,
 )
 from mmflow_mcp.venues.fapi_candles import ask_line_books, ask_line_candles
+from mmflow_mcp.venues.fapi_liquidations import ASTER, closing_rule
 from mmflow_mcp.venues.fapi_past import ask_funding_history
 from mmflow_mcp.venues.fapi_perps import ask_funding, ask_open_interest
+from mmflow_mcp.venues.feeds import ClosingRule
 
 HOST = "fapi.asterdex.com"
+STREAM_HOST = "fstream.asterdex.com"
 
 # `underlyingSubType`, in lower case without `-` and blanks, of what is no coin or not open yet.
 _NO_COINS = frozenset(
@@ -81,7 +84,7 @@ class Aster(Venue):
     name = "Aster"
     kind = "dex"
     aliases = ("asterdex", "aster-futures", "aster-perps", "apollox")
-    hosts = (HOST,)
+    hosts = (HOST, STREAM_HOST)
     always = ("BTC", "ETH")
     meters = (Meter((HOST,), 2400, 60),)
     data_source = "Aster public REST"
@@ -89,6 +92,7 @@ class Aster(Venue):
     notes = (
         "Open interest as the venue publishes it, taken as one-sided; the venue does not say.",
         "Open interest is asked contract by contract; without coins, of the 20 largest by volume.",
+        "Liquidations: at most the largest order of a symbol and second is published.",
     )
 
     def refusal(self, status: int, body: bytes) -> VenueError | None:
@@ -112,6 +116,10 @@ class Aster(Venue):
     async def funding_history(self, ask: Ask) -> list[FundingPast]:
         """What the coin's main perpetual paid."""
         return await ask_funding_history(ask, (PERPETUALS,), 1)
+
+    def liquidation_feed(self) -> ClosingRule:
+        """Forced orders of all contracts over one socket."""
+        return closing_rule(self.id, ASTER, (PERPETUALS,))
 
     async def candles(self, ask: Ask) -> list[CandleSeries]:
         """Candles of each coin's main perpetual."""

@@ -36,15 +36,18 @@ from mmflow_mcp.venues.fapi import (
     status_of,
 )
 from mmflow_mcp.venues.fapi_candles import ask_line_books, ask_line_candles
+from mmflow_mcp.venues.fapi_liquidations import BINANCE, closing_rule
 from mmflow_mcp.venues.fapi_past import ask_funding_history
 from mmflow_mcp.venues.fapi_perps import ask_funding, ask_open_interest
 from mmflow_mcp.venues.fapi_rows import PERIODS
+from mmflow_mcp.venues.feeds import ClosingRule
 from mmflow_mcp.venues.fields import number_or_none, positive
 from mmflow_mcp.venues.namesakes import is_surely_coin
 from mmflow_mcp.venues.singles import ask_some
 
 HOST = "fapi.binance.com"
 COIN_HOST = "dapi.binance.com"
+STREAM_HOST = "fstream.binance.com"
 
 
 def is_coin(row: dict[str, Any]) -> bool:
@@ -141,7 +144,7 @@ class Binance(Venue):
         "binance-european-options",
         "BinPerp",
     )
-    hosts = (HOST, COIN_HOST, *SPOT_HOSTS)
+    hosts = (HOST, COIN_HOST, STREAM_HOST, *SPOT_HOSTS)
     # USD-M and COIN-M share one weight since 2026-06-30.
     always = ("BTC", "ETH")
     meters = (Meter((HOST, COIN_HOST), 2400, 60), Meter(SPOT_HOSTS, 6000, 60))
@@ -149,6 +152,7 @@ class Binance(Venue):
     docs = "https://developers.binance.com/docs/derivatives"
     notes = (
         "Open interest is asked contract by contract; without coins, of the 20 largest by volume.",
+        "Liquidations: at most the largest order of a symbol and second is published.",
     )
 
     def refusal(self, status: int, body: bytes) -> VenueError | None:
@@ -181,6 +185,10 @@ class Binance(Venue):
         """Shares of accounts and of the top traders' positions, of USD-M contracts."""
         (listed,) = await ask.all(exchange_info(USDM))
         return await ask_positioning(ask, listed, USDM)
+
+    def liquidation_feed(self) -> ClosingRule:
+        """Forced orders of both lines over one socket."""
+        return closing_rule(self.id, BINANCE, LINES)
 
     async def candles(self, ask: Ask) -> list[CandleSeries]:
         """Candles of each coin's main USD-M perpetual."""

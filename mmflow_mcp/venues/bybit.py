@@ -28,6 +28,8 @@ from mmflow_mcp.upstream.wire import DAY, NOTHING, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.bybit_candles import BOOKS, CANDLES, listed_mains
+from mmflow_mcp.venues.bybit_liquidations import HOST as STREAM_HOST
+from mmflow_mcp.venues.bybit_liquidations import closing_rule
 from mmflow_mcp.venues.bybit_past import ask_funding_history, ask_interest_history
 from mmflow_mcp.venues.bybit_positions import ask_positioning
 from mmflow_mcp.venues.bybit_spot import BYBIT_SPOT, PAIRS, read_spot_list
@@ -48,6 +50,8 @@ from mmflow_mcp.venues.bybit_tickers import (
 )
 from mmflow_mcp.venues.candle_series import ask_candles
 from mmflow_mcp.venues.contracts import USDT_FIRST, Contract
+from mmflow_mcp.venues.feeds import ClosingRule
+from mmflow_mcp.venues.liquidation_feeds import require
 from mmflow_mcp.venues.moments import are_apart, note_apart
 from mmflow_mcp.venues.order_books import ask_books
 from mmflow_mcp.venues.pairs import ask_spot
@@ -88,7 +92,7 @@ class Bybit(Venue):
     name = "Bybit"
     kind = "cex"
     aliases = ("BYBIT_SPOT", "bybit-linear", "bybit-inverse", "bybit-options", "BybitPerp")
-    hosts = (HOST,)
+    hosts = (HOST, STREAM_HOST)
     # 600 requests in 5 s over all hosts.
     always = ("BTC", "ETH")
     meters = (Meter((HOST,), 600, 5),)
@@ -142,6 +146,10 @@ class Bybit(Venue):
         """Shares of holders, of contracts in USDT."""
         (first,) = await ask.all(instruments(LINEAR))
         return await ask_positioning(ask, await _all_pages(ask, LINEAR, first))
+
+    def liquidation_feed(self) -> ClosingRule:
+        """Every liquidation, linear and inverse contracts over a socket each."""
+        return closing_rule(_ask_contracts)
 
     async def candles(self, ask: Ask) -> list[CandleSeries]:
         """Candles of each coin's main perpetual."""
@@ -258,6 +266,16 @@ async def _ask_lists(ask: Ask) -> Books:
             for category, first in zip(CATEGORIES, firsts, strict=True)
         ]
     )
+
+
+async def _ask_contracts(ask: Ask) -> dict[str, Contract]:
+    """Every live contract by its symbol."""
+    books = await _ask_lists(ask)
+    found: dict[str, Contract] = {}
+    for book in books:
+        require(ask, book.pages)
+        found |= contracts_of(book) or {}
+    return found
 
 
 async def _all_pages(ask: Ask, category: str, first: Wire) -> tuple[Wire, ...]:

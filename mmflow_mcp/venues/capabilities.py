@@ -14,7 +14,7 @@ from mmflow_mcp.rows.positions import LiquidationTape, PositioningRow
 from mmflow_mcp.rows.predictions import PredictionPage
 from mmflow_mcp.rows.spot import FxRate, SpotRow, TradePrint
 from mmflow_mcp.venues.ask import Ask
-from mmflow_mcp.venues.feeds import FeedRule
+from mmflow_mcp.venues.feeds import ClosingRule, FeedRule
 
 
 @runtime_checkable
@@ -195,6 +195,18 @@ class ContextFeed(Protocol):
         """How its socket is spoken to."""
         ...
 
+
+@runtime_checkable
+class LiquidationFeed(Protocol):
+    """Liquidations as they happen, over one or more WebSockets."""
+
+    def liquidation_feed(self) -> ClosingRule:
+        """How its sockets are spoken to."""
+        ...
+
+
+# Catalogue name -> another capability that answers the same question.
+FEEDS: dict[str, type] = {"liquidations": LiquidationFeed}
 
 # Catalogue name -> capability.
 CAPABILITIES: dict[str, type] = {

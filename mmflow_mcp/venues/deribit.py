@@ -18,15 +18,24 @@ from mmflow_mcp.rows import FundingRow, MarketRow, OpenInterestRow, OptionChain
 from mmflow_mcp.rows.candles import CandleSeries, OrderBook
 from mmflow_mcp.rows.history import FundingPast
 from mmflow_mcp.upstream.budget import Meter
-from mmflow_mcp.upstream.wire import DAY, NOTHING, WEEK, Call, Wire, get
+from mmflow_mcp.upstream.wire import DAY, HOUR, NOTHING, WEEK, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.candle_series import ask_candles
+from mmflow_mcp.venues.contracts import Contract
 from mmflow_mcp.venues.deribit_candles import BOOKS, CANDLES, main_of, takes_list
 from mmflow_mcp.venues.deribit_chain import INDEX, count_lonely, parse_chain
+from mmflow_mcp.venues.deribit_liquidations import closing_rule
 from mmflow_mcp.venues.deribit_names import INVERSE, LINEAR, read_kind
 from mmflow_mcp.venues.deribit_past import ask_funding_history
-from mmflow_mcp.venues.deribit_perps import names_of, parse_funding, parse_open_interest, read_times
+from mmflow_mcp.venues.deribit_perps import (
+    listed_perpetuals,
+    names_of,
+    parse_funding,
+    parse_open_interest,
+    read_times,
+)
+from mmflow_mcp.venues.feeds import ClosingRule
 from mmflow_mcp.venues.fields import each, member
 from mmflow_mcp.venues.moments import are_apart, note_apart
 from mmflow_mcp.venues.order_books import ask_books
@@ -152,6 +161,10 @@ class Deribit(Venue):
         """Books of the same perpetuals."""
         return await ask_books(ask, main_of(ask, await _listed(ask)), BOOKS)
 
+    def liquidation_feed(self) -> ClosingRule:
+        """Trades of every perpetual that carry the flag."""
+        return closing_rule(_ask_contracts)
+
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every live perpetual, dated future and option, from the same summaries."""
         calls = [
@@ -165,6 +178,15 @@ class Deribit(Venue):
             ask.unread(bad)
             rows.update((row.symbol, row) for row in found)
         return list(rows.values())
+
+
+async def _ask_contracts(ask: Ask) -> dict[str, Contract]:
+    """Every perpetual by its name."""
+    found: dict[str, Contract] = {}
+    for currency in (*INVERSE, LINEAR):
+        wire = await ask.get(replace(summary(currency, "future"), fresh=HOUR, reference=True))
+        found |= {one.symbol: one for one in listed_perpetuals(wire)[0]}
+    return found
 
 
 async def _listed(ask: Ask) -> Wire:

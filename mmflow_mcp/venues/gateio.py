@@ -30,7 +30,8 @@ from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.candle_series import ask_candles
 from mmflow_mcp.venues.coins import KNOWN_COINS
-from mmflow_mcp.venues.contracts import main_contracts
+from mmflow_mcp.venues.contracts import Contract, main_contracts
+from mmflow_mcp.venues.feeds import ClosingRule
 from mmflow_mcp.venues.gateio_candles import BOOKS, CANDLES
 from mmflow_mcp.venues.gateio_contracts import (
     ALWAYS,
@@ -48,9 +49,12 @@ from mmflow_mcp.venues.gateio_contracts import (
     read_names,
     settle_of,
 )
+from mmflow_mcp.venues.gateio_liquidations import HOST as STREAM_HOST
+from mmflow_mcp.venues.gateio_liquidations import closing_rule
 from mmflow_mcp.venues.gateio_past import ask_funding_history, ask_open_interest_history
 from mmflow_mcp.venues.gateio_positions import ask_liquidations, ask_positioning
 from mmflow_mcp.venues.gateio_spot import GATEIO_SPOT
+from mmflow_mcp.venues.liquidation_feeds import require
 from mmflow_mcp.venues.moments import are_apart, note_apart
 from mmflow_mcp.venues.order_books import ask_books
 from mmflow_mcp.venues.pairs import ask_spot
@@ -112,7 +116,7 @@ class Gateio(Venue):
     name = "Gate"
     kind = "cex"
     aliases = ("gate.io", "GATEIO_FUTURES", "GATE_FUTURES")
-    hosts = (HOST,)
+    hosts = (HOST, STREAM_HOST)
     always = ("BTC", "ETH")
     # 200 requests in 10 s for each path.
     meters = (Meter((HOST,), 200, 10),)
@@ -121,7 +125,7 @@ class Gateio(Venue):
     default_coins = ("BTC", "ETH")
     notes = (
         "oiContracts is reported as 0; the coins are in oiCoins.",
-        "Liquidations by request reach back an hour.",
+        "Liquidations by request reach back an hour, priced at the fill; live, at the order.",
         "Candles reach back 9,990 intervals.",
     )
 
@@ -180,6 +184,10 @@ class Gateio(Venue):
     async def liquidations(self, ask: Ask) -> list[LiquidationTape]:
         """About the last hour of each coin's perpetuals: further back requests do not reach."""
         return await ask_liquidations(ask, await _known_books(ask, *QUOTES))
+
+    def liquidation_feed(self) -> ClosingRule:
+        """Liquidations of all contracts, a socket for each settlement currency."""
+        return closing_rule(_ask_contracts)
 
     async def candles(self, ask: Ask) -> list[CandleSeries]:
         """Candles of each coin's main perpetual."""
@@ -348,6 +356,14 @@ async def _known_books(ask: Ask, *settles: str) -> Books:
         if not isinstance(failure, VenueRejected):
             ask.short(f"{failure.reason} ({name})", coin=lacking[name])
     return books + alone
+
+
+async def _ask_contracts(ask: Ask) -> dict[str, Contract]:
+    """Every live contract by its name."""
+    lists = await ask.all(*(listing(f"futures/{settle}/contracts") for settle in QUOTES))
+    require(ask, lists)
+    books = tuple(zip(QUOTES, lists, strict=True))
+    return {entry[0].symbol: entry[0] for entry in live_contracts(books)[0]}
 
 
 async def _ask_traded(ask: Ask) -> list[Traded]:

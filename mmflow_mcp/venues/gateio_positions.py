@@ -108,7 +108,7 @@ def parse_orders(wire: Wire, books: Books) -> Heard:
         return liquidation(
             "gateio",
             contract,
-            ts=_time(row["time"]),
+            ts=moment_of(row["time"]),
             side=LONG if position > 0 else SHORT,
             price=positive(row["fill_price"]),
             count=traded if position else 0.0,
@@ -127,8 +127,8 @@ def parse_orders(wire: Wire, books: Books) -> Heard:
     return Heard(told, since, full, bad)
 
 
-def _time(value: object) -> int:
-    """Seconds, or milliseconds as the feed tells it since 2026."""
+def moment_of(value: object) -> int:
+    """Epoch ms, of seconds or of milliseconds as the feed tells them since 2026."""
     at = number(value)
     return round(at if at > _SECONDS else at * 1000)
 

@@ -27,6 +27,7 @@ from mmflow_mcp.venues.contracts import (
     main_perpetuals,
     sum_open_interest,
 )
+from mmflow_mcp.venues.feeds import ClosingRule
 from mmflow_mcp.venues.fields import (
     MAX_USD,
     amount,
@@ -36,6 +37,7 @@ from mmflow_mcp.venues.fields import (
     positive_or_none,
     rate,
 )
+from mmflow_mcp.venues.lighter_liquidations import closing_rule
 from mmflow_mcp.venues.lighter_past import ask_funding_history
 from mmflow_mcp.venues.singles import REFUSALS, ask_singly
 
@@ -128,6 +130,10 @@ class Lighter(Venue):
         ask.unread(bad)
         return await ask_funding_history(ask, {one: int(row["market_id"]) for one, row in pairs})
 
+    def liquidation_feed(self) -> ClosingRule:
+        """Liquidations beside the trades of each market."""
+        return closing_rule(_ask_contracts)
+
     async def markets(self, ask: Ask) -> list[MarketRow]:
         """Every active perpetual and spot market."""
         singles = await ask_singly(ask, {"": (DETAILS, *DETAILS_ELSE)})
@@ -136,6 +142,12 @@ class Lighter(Venue):
         rows, bad = singles.found[""].parsed(parse_markets)
         ask.unread(bad)
         return rows
+
+
+async def _ask_contracts(ask: Ask) -> dict[str, Contract]:
+    """Every live perpetual on a known coin, by the number of its market."""
+    pairs, _ = (await ask.get(replace(DETAILS, fresh=HOUR, reference=True))).parsed(_live)
+    return {str(int(row["market_id"])): contract for contract, row in pairs}
 
 
 async def _details(ask: Ask) -> tuple[Wire, ...]:

@@ -27,8 +27,11 @@ from mmflow_mcp.upstream.wire import DAY, Call, Wire, get
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.candle_series import ask_candles
+from mmflow_mcp.venues.contracts import Contract
+from mmflow_mcp.venues.feeds import ClosingRule
 from mmflow_mcp.venues.moments import are_apart, note_apart
 from mmflow_mcp.venues.okx_candles import BOOKS, candle_source, main_swaps
+from mmflow_mcp.venues.okx_liquidations import closing_rule
 from mmflow_mcp.venues.okx_past import ask_funding_history, ask_open_interest_history
 from mmflow_mcp.venues.okx_positions import ask_liquidations, ask_positioning
 from mmflow_mcp.venues.okx_spot import OKX_SPOT
@@ -37,6 +40,7 @@ from mmflow_mcp.venues.okx_swaps import (
     find_unpriced,
     live_swaps,
     lost_of,
+    parse_contracts,
     parse_funding,
     parse_markets,
     parse_open_interest,
@@ -48,6 +52,7 @@ from mmflow_mcp.venues.pairs import ask_spot
 from mmflow_mcp.venues.singles import FEW, REFUSALS, ask_singly, ask_some
 
 HOST = "www.okx.com"
+STREAM_HOST = "ws.okx.com"
 API = f"https://{HOST}/api/v5/public"
 OPEN_INTEREST = get(f"{API}/open-interest", {"instType": "SWAP"}, fresh=5)
 FUNDING = get(f"{API}/funding-rate", {"instId": "ANY"}, fresh=5, weight=2)
@@ -84,7 +89,7 @@ class Okx(Venue):
     name = "OKX"
     kind = "cex"
     aliases = ("OKEX", "OKX_SWAP", "OKEX_SWAP", "OKEX_FUTURES", "okex5", "okex-options")
-    hosts = (HOST,)
+    hosts = (HOST, STREAM_HOST)
     always = ("BTC", "ETH")
     # 20 requests in 2 s for each path; the paths that allow 10 weigh 2.
     meters = (Meter((HOST,), 20, 2),)
@@ -153,6 +158,10 @@ class Okx(Venue):
         (listed,) = await ask.all(instruments("SWAP"))
         return await ask_liquidations(ask, listed)
 
+    def liquidation_feed(self) -> ClosingRule:
+        """Liquidations of all swaps; the venue does not publish all."""
+        return closing_rule(_ask_contracts)
+
     async def candles(self, ask: Ask) -> list[CandleSeries]:
         """Candles of each coin's main swap."""
         (listed,) = await ask.all(instruments("SWAP"))
@@ -183,6 +192,11 @@ class _Swaps(NamedTuple):
 
 # Of a coin: the requests for each of its symbols that a bulk answer does not name.
 Forms = Callable[[Wire, str, frozenset[str]], dict[str, tuple[Call, ...]]]
+
+
+async def _ask_contracts(ask: Ask) -> dict[str, Contract]:
+    """Every live swap by its symbol."""
+    return (await ask.get(instruments("SWAP"))).parsed(parse_contracts)[0]
 
 
 async def _ask_swaps(ask: Ask, bulk: Call, forms: Forms) -> _Swaps:

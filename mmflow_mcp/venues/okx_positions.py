@@ -128,7 +128,7 @@ def parse_liquidations(wire: Wire, contract: Contract) -> Page:
             "okx",
             contract,
             ts=stamp(row["ts"]),
-            side=_side(row),
+            side=closed_side(row),
             price=positive(row["bkPx"]),
             count=number(row["sz"]),
             fetched_at=wire.fetched_at,
@@ -145,8 +145,11 @@ def parse_liquidations(wire: Wire, contract: Contract) -> Page:
     return Page(tuple(records), bad)
 
 
-def _side(row: dict[str, Any]) -> str:
-    """In net mode the order tells: a sale closes a long."""
+def closed_side(row: dict[str, Any]) -> str:
+    """Whose position a record closed. In net mode the order tells: a sale closes a long.
+
+    Raises KeyError or ValueError where that is not told.
+    """
     by_order = {"sell": LONG, "buy": SHORT}
     side = {LONG: LONG, SHORT: SHORT, "net": by_order.get(row["side"])}[row["posSide"]]
     if side is None:
