@@ -53,6 +53,7 @@ class App:
         # What is recorded once somebody has asked something; a face sets it.
         self.record_when_used = "off"
         self.recorder: Recorder | None = None
+        self._keeping = False
 
     def core(self) -> "Core":
         """The parts, built once."""
@@ -112,6 +113,9 @@ class App:
 
     def used(self) -> None:
         """Somebody has asked something: what was waiting for that begins."""
+        if not self._keeping and self.kind != "replay" and not self.settings.now:
+            self._keeping = True
+            self.soon(self._keep_whales)
         if self.record_when_used != "off":
             self.record(self.record_when_used)
 
@@ -136,15 +140,20 @@ class App:
         self.soon(self.recorder.run)
         return self.recorder
 
+    async def _keep_whales(self) -> None:
+        core = self.core()
+        await core.whales.run(core)
+
     async def hold_tape(self) -> None:
         """Keep every feed running for as long as the app does, whether anybody listens or not."""
-        from mmflow_mcp.tape.hub import CONTEXTS, TRADES  # noqa: PLC0415
+        from mmflow_mcp.tape.hub import CONTEXTS, LIQUIDATIONS, TRADES  # noqa: PLC0415
 
+        self.used()
         hub = self.core().tape
         with ExitStack() as held:
-            for channel in (TRADES, CONTEXTS):
-                for venue in hub.able(channel):
-                    held.enter_context(hub.hold(venue, channel))
+            for kind in (TRADES, CONTEXTS, LIQUIDATIONS):
+                for venue in hub.able(kind):
+                    held.enter_context(hub.hold(venue, kind))
             await anyio.sleep_forever()
 
     def _kept_in(self) -> Path | None:
@@ -190,6 +199,8 @@ class App:
     async def close(self) -> None:
         """End the feeds and close the connections."""
         if self._core is not None:
+            if self._keeping:
+                await self._core.whales.keep(self._core)
             await self._core.tape.close()
             await self._core.upstream.aclose()
         if self._store is not None:

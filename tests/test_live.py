@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -26,10 +27,10 @@ SPEED = 60.0
 
 
 @asynccontextmanager
-async def fast() -> AsyncIterator[App]:
+async def fast(start: int = NOW, **given: Any) -> AsyncIterator[App]:
     """A market whose minutes are seconds. Deadlines count its own seconds, so they are long."""
-    settings = from_environment({}, source="sim", deadline=120.0)
-    async with running(settings, clock=FastClock(NOW, SPEED)) as app:
+    settings = from_environment({}, source="sim", deadline=120.0, **given)
+    async with running(settings, clock=FastClock(start, SPEED)) as app:
         yield app
 
 
@@ -84,6 +85,26 @@ class TestWhales:
         assert told["data"]
         names = ["coin", "side", "notionalUsd", "price", "ts", "venue"]
         assert names == list(told["data"][0])[:6]
+
+    async def test_a_restart_remembers(self, tmp_path: Path) -> None:
+        """What one process saw, the next one tells; its own covered span begins anew."""
+        place = f"sqlite:{tmp_path / 'h.sqlite'}"
+        question = {"minUsd": 50_000, "limit": 1000}
+        async with fast(store=place) as app:
+            with anyio.fail_after(30):
+                first = await covered(app, 30, **question)
+                while not first.data.rows:
+                    await anyio.sleep(0.3)
+                    first = await ask(app, "get_whales", **question)
+            await app.core().whales.keep(app.core())
+            await app.core().whales.keep(app.core())
+            began = app.clock.now_ms()
+        async with fast(store=place, start=began + 60_000) as app:
+            again = await ask(app, "get_whales", **question)
+        old = [row for row in again.data.rows if row.ts < began]
+        assert [row for row in first.data.rows if row.ts < began] == old
+        assert again.meta["partial"]
+        assert again.meta["covered"]["since"] is None or again.meta["covered"]["since"] > began
 
     async def test_a_coin_that_does_not_trade_there_is_an_error(self) -> None:
         """It would be an empty list for ever."""
@@ -233,6 +254,8 @@ async def test_the_tape_can_be_held() -> None:
         app.soon(app.hold_tape)
         hub = app.core().tape
         with anyio.fail_after(10):
-            while len(hub.feeds()) < 3:  # noqa: ASYNC110 - feeds have no event of their own
+            while len(hub.feeds()) < 10:  # noqa: ASYNC110 - feeds have no event of their own
                 await anyio.sleep(0.05)
-        assert {"hyperliquid", "coinbase"} == {feed.rule.venue for feed in hub.feeds()}
+        venues = {feed.rule.venue for feed in hub.feeds()}
+        liquidations = {"binance", "bybit", "okx", "gateio", "aster", "lighter", "deribit"}
+        assert {"hyperliquid", "coinbase", *liquidations} == venues

@@ -192,8 +192,8 @@ class CandlesAnswer:
 async def get_candles(core: Core, query: CandlesQuery) -> Answer[CandlesAnswer]:
     """Price history of a coin on one venue: OHLCV candles.
 
-    The perpetual, else spot; for prices now use get_spot, totals get_points. t: opening time,
-    v: coins, running: t of the unfinished one.
+    The perpetual, else spot; for prices now use get_spot, totals get_points. t: opening time, v:
+    coins, running: the unfinished one.
     """
     venues = (query.venue,)
     chosen = choose_venues(core, Candles, venues, argument="venue", many=False)

@@ -13,6 +13,7 @@ from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.condensing import one_series
 from mmflow_mcp.endpoints.declare import endpoint
 from mmflow_mcp.endpoints.history import Downsample, SpanQuery, history_meta, retention_of, span_of
+from mmflow_mcp.endpoints.params import UNTOLD
 from mmflow_mcp.errors import BadQuestion, MmflowError
 from mmflow_mcp.metrics.flows import FLOW_METRICS
 from mmflow_mcp.rows import told
@@ -33,7 +34,9 @@ class FlowHistoryQuery(SpanQuery):
         "sourcePartial",
     ] = Field(description="Which metric")
     interval: Literal["1m"] = Field(default="1m", description="1m")
-    downsample: Downsample = Field(default="mean", description="lttb keeps the line's shape")
+    downsample: Downsample = Field(
+        default="mean", description="How a tool makes few points", json_schema_extra=UNTOLD
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class FlowHistoryAnswer:
     title="Flow history",
     ttl=30,
     example={"coin": "BTC", "metric": "flowPressureScore", "sinceMs": "-24h"},
-    keeps="bucket means with extremes (lo, hi); 0 = every point",
+    keeps="bucket means, lo and hi; 0 = all",
     limit=42,
     budget="points",
     detail=False,
@@ -77,8 +80,7 @@ class FlowHistoryAnswer:
 async def get_flow_history(core: Core, query: FlowHistoryQuery) -> Answer[FlowHistoryAnswer]:
     """A flow metric of a coin over time, minute by minute.
 
-    How pressure or a premium moved; for now use get_flow_summary. Known only from when recording
-    began (BTC, ETH, SOL); unit tells what v is.
+    For now use get_flow_summary. Known since recording began (BTC, ETH, SOL); unit tells what v is.
     """
     since, until = span_of(core, query)
     whole = Gathered()

@@ -72,12 +72,13 @@ class CoinSpread:
     ttl=15,
     example={"coins": ["BTC", "ETH"]},
     keeps="the widest basis",
+    detail=False,
 )
 async def get_venue_spreads(core: Core, query: SpreadsQuery) -> Answer[list[CoinSpread]]:
     """Which venue pays more or less for a coin than the median of five majors.
 
-    Pressure by venue; for plain prices use get_spot, for Korea get_kimchi. basisBps: + = above the
-    median. USDT counts as USD unless quote=usd.
+    For plain prices use get_spot, for Korea get_kimchi. basisBps: + = above. USDT counts as USD
+    unless quote=usd.
     """
     coins = query.coins or FLOW_COINS
     readings = [reference_spot(core, coins)]
@@ -129,13 +130,13 @@ def _written(spread: Spread, fetched_at: int) -> CoinSpread:
     example={"coin": "BTC"},
     keeps="",
     budget="",
+    detail=False,
 )
 async def get_kimchi(core: Core, query: KimchiQuery) -> Answer[Kimchi]:
     """The Korean premium: what a coin costs in won against the world's median in USD.
 
-    Retail demand in Korea; for dollar venues use get_venue_spreads. premiumPct: + = dearer in
-    Korea; its parts: usdtPremiumPct, premiumOverUsdtPct. The won's rate is daily (fxDate): weekends
-    carry its unseen move.
+    For dollar venues use get_venue_spreads. premiumPct: + = dearer in Korea; parts: usdtPremiumPct,
+    premiumOverUsdtPct. The won's rate is daily (fxDate).
     """
     venue = roll()[query.venue]
     if venue.id in core.venues_off:

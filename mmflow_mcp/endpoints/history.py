@@ -16,7 +16,7 @@ from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.asking import refuse_unknown
 from mmflow_mcp.endpoints.condensing import by_venue, one_series
 from mmflow_mcp.endpoints.declare import endpoint
-from mmflow_mcp.endpoints.params import AskedMoment, Query, Venues, coin_of
+from mmflow_mcp.endpoints.params import UNTOLD, AskedMoment, Query, Venues, coin_of
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.rows import maybe, told
 from mmflow_mcp.series.store import Point, gaps
@@ -41,10 +41,10 @@ class SpanQuery(Query):
 
     coin: Annotated[str, BeforeValidator(coin_of)] = Field(description="Ticker")
     sinceMs: AskedMoment = Field(  # noqa: N815 - the specification's name
-        default=None, description="Epoch ms, ISO or -24h. Default: all kept"
+        default=None, description="ms, ISO or -24h. Default: all"
     )
     untilMs: AskedMoment = Field(  # noqa: N815
-        default=None, description="Likewise. Default: now"
+        default=None, description="Default now"
     )
 
 
@@ -53,14 +53,16 @@ class HistoryQuery(SpanQuery):
 
     venues: Venues = Field(default=None, description="Venue ids, or all")
     kind: Literal["sampled", "settled"] | None = Field(
-        default=None, description="settled: the venue's own past. Left out: the fuller one"
+        default=None, description="Default: the fuller", json_schema_extra=UNTOLD
     )
 
 
 class OiHistoryQuery(HistoryQuery):
     """Whose open interest."""
 
-    downsample: Downsample = Field(default="mean", description="lttb keeps the line's shape")
+    downsample: Downsample = Field(
+        default="mean", description="How a tool makes few points", json_schema_extra=UNTOLD
+    )
 
 
 class FundingHistoryQuery(HistoryQuery):
@@ -172,7 +174,7 @@ def asked_venues(
     title="Open interest history",
     ttl=60,
     example={"coin": "BTC", "venues": ["binance"], "sinceMs": "-24h"},
-    keeps="bucket means with extremes (lo, hi); 0 = every point",
+    keeps="bucket means, lo and hi; 0 = all",
     limit=42,
     budget="points",
     detail=False,
@@ -181,8 +183,8 @@ def asked_venues(
 async def get_oi_history(core: Core, query: OiHistoryQuery) -> Answer[OiHistoryAnswer]:
     """Open interest of a coin over time, on one venue or several.
 
-    How positions built up; for now use get_oi. v in coins, one-sided. Default venue hl, which is
-    known only from when recording began; others are filled from the venue's own record.
+    For now use get_oi. v in coins, one-sided. Default hl, known only since recording began; others
+    are filled from the venue's own record (settled).
     """
     span = span_of(core, query)
     venues = asked_venues(core, OI, query.venues or ("hyperliquid",))
@@ -291,7 +293,7 @@ def _newest(row: ValuePoint) -> float:
     title="Funding history",
     ttl=60,
     example={"coin": "BTC", "sinceMs": "-24h"},
-    keeps="bucket means; 0 = every point",
+    keeps="bucket means; 0 = all",
     limit=14,
     budget="points",
     detail=False,
@@ -302,9 +304,8 @@ async def get_funding_history(
 ) -> Answer[FundingHistoryAnswer]:
     """Funding rates of a coin over time, venue by venue.
 
-    How the cost of being long moved; for now use get_funding, for what is unusual
-    get_funding_regime. Rates are fractions per the venue's own period (periodHours), + = longs
-    paid; kinds: settled (paid) or predicted (sampled), never mixed.
+    For now use get_funding, for what is unusual get_funding_regime. Fractions per the venue's own
+    periodHours, + = longs paid; kinds: settled (paid) or predicted (sampled).
     """
     span = span_of(core, query)
     venues = asked_venues(core, FUNDING, query.venues or ("all",))

@@ -46,7 +46,7 @@ def _coin(value: Any) -> str | None:
 
 
 MaybeCoin = Annotated[str | None, BeforeValidator(_coin, json_schema_input_type=str)]
-Usd = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class WhalesQuery(Query):
@@ -55,7 +55,7 @@ class WhalesQuery(Query):
     minUsd: Usd = Field(default=WHALE_USD, description="Least notional, USD")  # noqa: N815
     coin: MaybeCoin = Field(default=None, description="Ticker. Left out: all")
     sinceMs: AskedMoment = Field(  # noqa: N815 - the specification's name
-        default=None, description="Epoch ms, ISO or -15m"
+        default=None, description="ms, ISO or -15m"
     )
     limit: int = Field(default=200, ge=1, le=1000, description="Most prints")
 
@@ -64,7 +64,7 @@ class WatchQuery(Query):
     """For how long, and how much at most."""
 
     seconds: float = Field(
-        default=20, ge=0.2, le=MOST_SECONDS, allow_inf_nan=False, description="How long to watch"
+        default=20, ge=0.2, le=MOST_SECONDS, allow_inf_nan=False, description="How long"
     )
     maxEvents: int = Field(  # noqa: N815 - beside minUsd
         default=50, ge=1, le=1000, description="Ends it sooner"
@@ -89,7 +89,7 @@ class WatchFundingQuery(WatchQuery):
     """Whose rates, and how far they must move."""
 
     coins: Coins = Field(default=None, description="Tickers. Left out: all")
-    minDeltaBps: Annotated[float, Field(ge=0, le=1e4, allow_inf_nan=False)] = Field(  # noqa: N815
+    minDeltaBps: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(  # noqa: N815
         default=0.5, description="Least move, bps per period"
     )
 
@@ -165,18 +165,19 @@ async def _refuse_unlisted(core: Core, coins: tuple[str, ...], argument: str) ->
     example={"minUsd": 50000},
     keeps="the newest",
     limit=50,
+    detail=False,
 )
 async def get_whales(core: Core, query: WhalesQuery) -> Answer[Table[WhaleRow]]:
     """Large prints on Hyperliquid, newest first.
 
-    Who has hit the market lately; to wait for the next ones use watch_whales. side: the taker's.
-    Complete only for the span that meta.covered tells.
+    To wait for the next ones use watch_whales. side: the taker's. Complete for meta.covered only.
     """
     coins = (query.coin,) if query.coin else None
     if coins:
         await _refuse_unlisted(core, coins, "coin")
     else:
         _asked(core)
+    await core.whales.restore(core)
     now = core.tape.now_ms() or core.clock.now_ms()
     since = query.sinceMs.at(now) if query.sinceMs else None
 
@@ -334,7 +335,7 @@ async def check_stream(core: Core, query: Any) -> None:
 async def watch_whales(core: Core, query: WatchWhalesQuery) -> Answer[WatchedWhales]:
     """Wait for large prints on Hyperliquid and tell them.
 
-    What hits the market in the next seconds; for what has, use get_whales.
+    For those before use get_whales.
     """
     await check_stream(core, query)
     with _listen_whales(core, query) as queue:

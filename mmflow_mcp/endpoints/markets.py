@@ -114,10 +114,8 @@ def _venues(venues: list[Venue]) -> Table[VenueRow]:
 async def get_markets(core: Core, query: MarketsQuery) -> Answer[MarketsAnswer]:
     """The venues that can be asked and what each can answer; with exchange, what it lists.
 
-    For venue ids, capabilities and symbols; it holds no prices but those of prediction markets
-    (polymarket, kalshi), which are probabilities 0..1. coin: canonical ticker, null for what is no
-    coin (stocks, metals) and where a prediction is not plainly about one. Labels of predictions
-    are what outsiders wrote.
+    For ids, capabilities and symbols; it holds no prices but probabilities (0..1) of prediction
+    markets (polymarket, kalshi), whose labels outsiders wrote. coin: null for what is none.
     """
     if query.exchange is None:
         meta = {

@@ -115,12 +115,13 @@ class ValuationAnswer:
     example={"asset": "bitcoin"},
     keeps="the newest sessions",
     limit=10,
+    detail=False,
 )
 async def get_etf_flows(core: Core, query: EtfFlowsQuery) -> Answer[EtfFlowsAnswer]:
     """Daily net flows of US spot ETFs by fund, for bitcoin or ether.
 
-    What funds bought per session; for the live Coinbase read use get_etf_proxy. US$ millions,
-    outflow negative. Rows marked partial are not final.
+    For the live Coinbase read use get_etf_proxy. US$ millions, outflow negative. Rows marked
+    partial are not final.
     """
     found = await ask_venues(
         core, EtfFlows, None, None, default=("farside",), options={"asset": query.asset}
@@ -152,12 +153,13 @@ async def get_etf_flows(core: Core, query: EtfFlowsQuery) -> Answer[EtfFlowsAnsw
     example={"asset": "bitcoin"},
     keeps="the largest holders",
     limit=20,
+    detail=False,
 )
 async def get_treasuries(core: Core, query: TreasuriesQuery) -> Answer[TreasuriesAnswer]:
     """Coins held by public companies, for bitcoin or ether.
 
-    Who holds how much, at what cost; for ETFs use get_etf_flows. Holdings in coins, values in USD,
-    dominance and share of supply in percent. Cost null: not disclosed.
+    For ETFs use get_etf_flows. Holdings in coins, values in USD, shares in percent. Cost null: not
+    disclosed.
     """
     found = await ask_venues(
         core, Treasuries, None, None, default=("coingecko",), options={"asset": query.asset}
@@ -187,8 +189,8 @@ async def get_treasuries(core: Core, query: TreasuriesQuery) -> Answer[Treasurie
 async def get_valuation(core: Core, query: ValuationQuery) -> Answer[ValuationAnswer]:  # noqa: ARG001
     """Bitcoin on-chain valuation: MVRV-Z, NUPL, Puell, Reserve Risk, realised cap.
 
-    Where price stands against what holders paid; for flows use get_etf_flows. Daily figures. nupl:
-    fraction of market cap in profit; mvrvZScore is no MVRV; realizedCap in USD.
+    For flows use get_etf_flows. Daily. nupl: fraction of market cap in profit; mvrvZScore is no
+    MVRV; realizedCap in USD.
     """
     found = await ask_venues(core, OnchainValuation, None, None, default=("bitcoin-data",))
     row: Valuation = found.rows[0]

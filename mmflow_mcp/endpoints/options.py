@@ -150,8 +150,8 @@ async def _place(core: Core, underlying: str) -> _Placed:
 async def get_option_chain(core: Core, query: UnderlyingQuery) -> Answer[Table[OptionRow]]:
     """Every listed option of an underlying: open interest, volatility, mark.
 
-    Single options on Deribit; for walls use get_gex, for volatility get_skew. oi in coins, markIv
-    in percent, markPrice in coins (BTC, ETH) or USDC (SOL, XRP), underlyingPrice the forward, USD.
+    Deribit; for walls use get_gex, for volatility get_skew. oi in coins, markIv in percent,
+    markPrice in coins (BTC, ETH) or USDC, underlyingPrice the forward, USD.
     """
     chain, found = await _chain(core, query.underlying)
     _note(core, found, _lacking(chain), fatal=False)
@@ -175,9 +175,8 @@ async def get_option_chain(core: Core, query: UnderlyingQuery) -> Answer[Table[O
 async def get_gex(core: Core, query: UnderlyingQuery) -> Answer[GexAnswer]:
     """Dealer gamma exposure (GEX) by strike, call and put wall, gamma flip.
 
-    Where hedging damps (above gammaFlip) or amplifies moves (below); for volatility use get_skew.
-    gex: USD of delta change per 1 % move, calls +, puts -: an assumption, not dealers' known
-    position. Walls: the most positive and the most negative strike.
+    Hedging damps moves above gammaFlip, amplifies below; for volatility use get_skew. gex: USD of
+    delta per 1 % move, calls +, puts -: an assumption, not dealers' known position.
     """
     at = await _place(core, query.underlying)
     surface = gamma_exposure(at.chain, spot=at.spot or 0.0, now_ms=at.now)
@@ -211,13 +210,13 @@ async def get_gex(core: Core, query: UnderlyingQuery) -> Answer[GexAnswer]:
     example={"underlying": "BTC"},
     keeps="nearest the money of each expiry",
     limit=60,
+    detail=False,
 )
 async def get_skew(core: Core, query: UnderlyingQuery) -> Answer[SkewAnswer]:
     """Implied volatility: smile by expiry and term structure at the money.
 
-    For skew and its price; for open interest and gamma use get_gex. iv, atmIv: fractions (0.48 =
-    48 %). moneyness: strike / spot. riskReversal25: call - put (negative: puts dearer);
-    butterfly25: wings - atm.
+    For gamma use get_gex. iv, atmIv: fractions (0.48 = 48 %). moneyness: strike / spot.
+    riskReversal25: call - put (negative: puts dearer); butterfly25: wings - atm.
     """
     at = await _place(core, query.underlying)
     surface = smiles(at.chain, spot=at.spot or 0.0, now_ms=at.now)

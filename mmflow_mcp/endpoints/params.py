@@ -24,6 +24,8 @@ from mmflow_mcp.venues.coins import understand
 MAX_COINS = 100
 # Where each coin costs requests of its own.
 MAX_FEW = 20
+# A parameter that every face takes and a tool's schema does not spend words on.
+UNTOLD: dict[str, Any] = {"untold": True}
 FEW_COINS = "Up to 20. Default BTC,ETH,SOL"
 MAX_NAME = 40
 

@@ -32,8 +32,8 @@ class PerpsQuery(Query):
 async def get_oi(core: Core, query: PerpsQuery) -> Answer[Table[OpenInterestRow]]:
     """Open interest of perpetual futures by coin and venue.
 
-    How much is open and where it sits; for its cost use get_funding. A row is all perpetuals of a
-    coin on a venue, one-sided, without dated futures: oiUsd in USD, oiCoins in coins.
+    For its cost use get_funding. A row is all perpetuals of a coin on a venue, one-sided: oiUsd in
+    USD, oiCoins in coins.
     """
     found = await ask_venues(
         core, OpenInterest, query.venues, query.coins, default=("hyperliquid",)
@@ -56,9 +56,8 @@ async def get_oi(core: Core, query: PerpsQuery) -> Answer[Table[OpenInterestRow]
 async def get_funding(core: Core, query: PerpsQuery) -> Answer[Table[FundingRow]]:
     """Funding rates of perpetual futures by coin and venue.
 
-    What longs pay shorts, and spreads between venues; for size use get_oi. rate: fraction per
-    periodHours, positive = longs pay, predicted unless meta.kinds says otherwise. apr: simple
-    percent a year; compare venues by apr, never by rate.
+    For size use get_oi. rate: fraction per periodHours, + = longs pay, predicted unless meta.kinds
+    says otherwise. apr: simple percent a year; compare venues by apr, never by rate.
     """
     found = await ask_venues(core, Funding, query.venues, query.coins, default=("hyperliquid",))
     rows = sorted(found.rows, key=_order(query.coins))

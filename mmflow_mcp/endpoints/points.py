@@ -17,6 +17,7 @@ from mmflow_mcp.endpoints.composed import prefixed
 from mmflow_mcp.endpoints.declare import endpoint
 from mmflow_mcp.endpoints.params import (
     INTERVAL_MS,
+    UNTOLD,
     Coins,
     Interval,
     Query,
@@ -133,7 +134,7 @@ class PointsQuery(Query):
     coin: Annotated[
         tuple[str, ...] | None,
         BeforeValidator(lambda value: coins_of(value, "coin"), json_schema_input_type=str),
-    ] = Field(default=None, description="Ticker")
+    ] = Field(default=None, description="Ticker", json_schema_extra=UNTOLD)
     coins: Coins = Field(default=None, description="Default BTC,ETH,SOL")
     groupBy: Annotated[str, BeforeValidator(_group)] = Field(  # noqa: N815 - a short name, too
         # A factory, so that the schema is not longer by what the description says.
@@ -151,7 +152,9 @@ class PointsQuery(Query):
         default=30, description="TPO"
     )
     interval: Interval = Field(default="1h", description="TRADE")
-    gapfill: bool | None = Field(default=None, description="TRADE: fill gaps")
+    gapfill: bool | None = Field(
+        default=None, description="TRADE: fill gaps", json_schema_extra=UNTOLD
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -60,7 +60,7 @@ class LiquidationsQuery(PositionsQuery):
 async def get_positioning(core: Core, query: PositioningQuery) -> Answer[Table[PositioningRow]]:
     """Long/short positioning of perpetuals by coin, venue and view.
 
-    Which side the crowd is on, by heads; for size use get_oi. global: share of accounts, top:
+    Which side the crowd is on; for size use get_oi. global: share of accounts, top:
     position-weighted share of the largest; compare changes, not levels. divergence: top - global.
     """
     coins = query.coins or DEFAULT_COINS
@@ -108,8 +108,8 @@ def _note_old(found: Gathered, old: list[Old]) -> None:
 async def get_liquidations(core: Core, query: LiquidationsQuery) -> Answer[Table[LiquidationRow]]:
     """Liquidations of the last 24 hours by coin: longs, shorts and the largest, USD.
 
-    Whom a move has forced out; for what is still open use get_oi. A lower bound: venues publish
-    part of it; meta.covered tells since when. long24hUsd: longs closed.
+    For what is still open use get_oi. A lower bound: venues publish part of it; meta.covered tells
+    since when. long24hUsd: longs closed.
     """
     coins = query.coins or DEFAULT_COINS
     chosen = choose_venues(core, _sources(core), query.venues or ("all",))

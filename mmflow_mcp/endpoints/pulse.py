@@ -136,8 +136,8 @@ class SummaryAnswer:
 async def get_etf_proxy(core: Core, query: EtfProxyQuery) -> Answer[EtfProxyAnswer]:
     """US spot demand now, read off Coinbase, beside the last session's ETF total.
 
-    For the flows of single funds use get_etf_flows. A proxy, not attribution. coinbasePremiumBps
-    and coinbaseTapeDeltaUsd5m (USD, 300 s): + = US buying; daily in US$ millions.
+    For single funds use get_etf_flows. A proxy, not attribution. coinbasePremiumBps,
+    coinbaseTapeDeltaUsd5m (USD): + = US buying; daily: US$ millions.
     """
     coin = COINS[query.asset]
     deltas: list[float | None] = []
@@ -216,8 +216,8 @@ def _proxy(
 async def get_flow_summary(core: Core, query: PulseQuery) -> Answer[SummaryAnswer]:
     """Who buys and sells a coin at a glance: Coinbase, Korea, ETFs, perps, one score.
 
-    The first call for "what are flows doing"; for one part use get_etf_proxy, get_kimchi or
-    get_venue_spreads, for alerts get_flow_signals. flowPressureScore: judgement, no forecast.
+    Call it first; for parts use get_etf_proxy, get_kimchi, get_venue_spreads, for alerts
+    get_flow_signals. flowPressureScore: judgement, no forecast.
     """
     pulse = await _pulse(core, "summary", query)
     signals = ranked([s for one in pulse.coins for s in core.signals.look(one.reading, pulse.at)])
@@ -238,12 +238,12 @@ async def get_flow_summary(core: Core, query: PulseQuery) -> Answer[SummaryAnswe
     example={"coins": ["BTC", "ETH", "SOL"]},
     keeps="the strongest",
     limit=20,
+    detail=False,
 )
 async def get_flow_signals(core: Core, query: SignalsQuery) -> Answer[Table[Signal]]:
     """What stands out in flows now: premiums, ETF flows, perps against spot, venues apart.
 
-    Alerts only, empty when all is calm; for levels and the score use get_flow_summary. An id stays
-    while its condition holds.
+    Empty when all is calm; for levels use get_flow_summary. An id stays while its condition holds.
     """
     pulse = await _pulse(core, "signals", query)
     signals = ranked([s for one in pulse.coins for s in core.signals.look(one.reading, pulse.at)])

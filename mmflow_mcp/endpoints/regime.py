@@ -92,12 +92,13 @@ class RegimeAnswer:
     example={"coins": ["BTC"], "venues": ["hl", "bybit"]},
     keeps="the largest absolute z",
     limit=30,
+    detail=False,
 )
 async def get_funding_regime(core: Core, query: RegimeQuery) -> Answer[RegimeAnswer]:
     """Whether funding and open interest are unusual against their own last week.
 
-    Crowded longs or shorts, momentum, venues that diverge; for the rates use get_funding, over
-    time get_funding_history. |z| >= 2 is extreme; n tells on how many values it rests.
+    Crowded sides, momentum, diverging venues; for the rates use get_funding. |z| >= 2 is extreme,
+    n values behind it.
     """
     coins = query.coins or FLOW_COINS
     venues = asked_venues(core, FUNDING, query.venues or DEFAULT_VENUES)

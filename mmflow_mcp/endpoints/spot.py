@@ -33,8 +33,8 @@ class SpotQuery(Query):
 async def get_spot(core: Core, query: SpotQuery) -> Answer[Table[SpotRow]]:
     """Spot price, bid, ask and 24 h volume of coins by venue.
 
-    Raw tickers; for premiums between venues use get_venue_spreads. Prices in the quote currency
-    (meta.quotes: USD is not USDT), volume24h in coins, change24hPct in percent.
+    For premiums between venues use get_venue_spreads. Prices in the quote currency (meta.quotes:
+    USD is not USDT), volume24h in coins, change24hPct in percent.
     """
     coins = query.coins or DEFAULT_COINS
     found = await ask_venues(

@@ -16,6 +16,7 @@ Schema = dict[str, Any]
 
 FORMS = ("columns", "objects")
 MAX_LIMIT = 1000
+_UNTOLD = frozenset({"minimum", "exclusiveMinimum"})
 # Budgets that tools add to a question's own parameters.
 TOOL_BUDGETS = {"limit": "Rows", "points": "Points"}
 
@@ -40,21 +41,34 @@ def definition(e: Endpoint, form: str) -> Schema:
 
 
 def input_schema(e: Endpoint) -> Schema:
-    """Flat parameters, without the noise that pydantic adds."""
+    """Flat parameters, without the noise that pydantic adds.
+
+    Every word costs a model tokens: a parameter with one value or for few (`UNTOLD`), and bounds
+    that no one would pass, are left to the error that teaches; so is an unknown parameter.
+    """
     raw = e.query.model_json_schema(mode="validation")
-    properties = parameters(e)
+    untold = {
+        field.alias or own
+        for own, field in e.query.model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("untold")
+    }
+    properties = {
+        name: {key: value for key, value in spec.items() if key not in _UNTOLD}
+        for name, spec in parameters(e).items()
+        if "const" not in spec and name not in untold
+    }
     if e.budget in TOOL_BUDGETS:
         properties[e.budget] = {
             "type": "integer",
             "default": e.limit,
-            "description": f"{TOOL_BUDGETS[e.budget]} kept: {e.keeps}",
+            "description": f"{TOOL_BUDGETS[e.budget]}: {e.keeps}",
         }
     if e.detail:
         properties["detail"] = {
             "type": "string",
             "enum": ["brief", "full"],
         }
-    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    schema: Schema = {"type": "object", "properties": properties}
     if raw.get("required"):
         schema["required"] = raw["required"]
     return schema
@@ -63,7 +77,10 @@ def input_schema(e: Endpoint) -> Schema:
 def parameters(e: Endpoint) -> dict[str, Schema]:
     """The question's own parameters, by the names that they are asked by."""
     raw = e.query.model_json_schema(mode="validation").get("properties", {})
-    return {name: _slim(spec) for name, spec in raw.items()}
+    return {
+        name: {key: value for key, value in _slim(spec).items() if key != "untold"}
+        for name, spec in raw.items()
+    }
 
 
 def _slim(spec: Schema) -> Schema:

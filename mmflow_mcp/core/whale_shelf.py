@@ -1,0 +1,95 @@
+"""Large prints that outlive the process: those of a minute are one point of the history store."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mmflow_mcp.errors import StoreError
+from mmflow_mcp.rows.tape import TapePrint
+from mmflow_mcp.series.store import MINUTE_MS, Batch, Point, SeriesKey, cell
+
+if TYPE_CHECKING:
+    from mmflow_mcp.core.core import Core
+    from mmflow_mcp.tape.tape import Tape
+
+log = logging.getLogger("mmflow_mcp")
+
+METRIC = "whales"
+VENUE = "hyperliquid"
+SECONDS = 30.0
+
+
+class WhaleShelf:
+    """Puts the tape's large prints into the store, and back into the tape of a new process."""
+
+    def __init__(self) -> None:
+        self._restored = False
+        # How many prints of a coin's minute lie in the store already.
+        self._kept: dict[tuple[str, int], int] = {}
+
+    async def run(self, core: "Core") -> None:
+        """Keep what comes, twice a minute, until this is cancelled."""
+        await self.restore(core)
+        while True:
+            await core.clock.sleep(SECONDS)
+            await self.keep(core)
+
+    async def restore(self, core: "Core") -> None:
+        """Take the prints of the last 25 hours back into the tape, once."""
+        store = core.archive.store
+        if self._restored or store is None or VENUE not in core.tape.able():
+            return
+        self._restored = True
+        now = core.clock.now_ms()
+        tape = core.tape.tape(VENUE)
+        try:
+            for one in await store.series():
+                if one.key.metric == METRIC and one.key.venue == VENUE:
+                    points = await store.read(one.key, now - tape.keeping.large_ms, now)
+                    tape.remember(_prints(one.key.coin, points), now)
+        except StoreError as error:
+            log.warning("the large prints of earlier runs could not be read: %s", error)
+
+    async def keep(self, core: "Core") -> None:
+        """Write the minutes that have new large prints."""
+        store = core.archive.store
+        if store is None or VENUE not in core.tape.able():
+            return
+        changed = self._changed(core.tape.tape(VENUE))
+        batches = [
+            Batch(SeriesKey(METRIC, VENUE, coin, "sampled"), MINUTE_MS, points)
+            for coin, points in changed.items()
+        ]
+        if not batches:
+            return
+        try:
+            await store.write(batches, backfill=True)
+        except StoreError as error:
+            log.warning("large prints could not be kept: %s", error)
+            return
+        for coin, points in changed.items():
+            self._kept |= {(coin, point.t): int(point.v or 0) for point in points}
+
+    def _changed(self, tape: "Tape") -> dict[str, list[Point]]:
+        minutes: dict[tuple[str, int], list[TapePrint]] = defaultdict(list)
+        for one in tape.large:
+            minutes[one.coin, cell(one.ts, MINUTE_MS)].append(one)
+        # What the tape has given up need not be remembered either.
+        self._kept = {key: count for key, count in self._kept.items() if key in minutes}
+        found: dict[str, list[Point]] = defaultdict(list)
+        for (coin, minute), prints in minutes.items():
+            if self._kept.get((coin, minute)) != len(prints):
+                extra = {"prints": [_packed(one) for one in prints]}
+                found[coin].append(Point(minute, float(len(prints)), extra))
+        return found
+
+
+def _packed(one: TapePrint) -> list[Any]:
+    return [one.ts, one.side, one.price, one.size, one.trade_id]
+
+
+def _prints(coin: str, points: Sequence[Point]) -> Iterable[TapePrint]:
+    for point in points:
+        for ts, side, price, size, trade_id in (point.extra or {}).get("prints", ()):
+            yield TapePrint(VENUE, coin, ts, side, price, size, price * size, trade_id)
