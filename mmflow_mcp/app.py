@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Wrap = Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport]
 
 STATUS_URI = "mmflow://status"
+_EVER_DAYS = 36_525
 
 
 class App:
@@ -100,7 +101,9 @@ class App:
         from mmflow_mcp.core.archive import Archive  # noqa: PLC0415
         from mmflow_mcp.series.places import open_store  # noqa: PLC0415
 
-        retention_ms = round(self.settings.retention_days * DAY_MS)
+        # Recordings are of any age.
+        days = self.settings.retention_days if self.kind != "replay" else _EVER_DAYS
+        retention_ms = round(days * DAY_MS)
         if self.settings.store != "off":
             self._store = open_store(
                 self.settings.store,

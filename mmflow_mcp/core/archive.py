@@ -74,6 +74,7 @@ class Flight:
     not_listed: bool = False
     labels: list[str] = field(default_factory=list)
     wanted: Span = (0, 0)
+    points: list[Point] = field(default_factory=list)
 
 
 class Archive:
@@ -134,6 +135,8 @@ class Archive:
     async def _fill(self, key: SeriesKey, flight: Flight, fetch: Fetch) -> None:
         try:
             batch = await fetch(flight)
+            if batch is not None:
+                flight.points = list(batch.points)
             if batch is not None and self.store is not None:
                 await self.store.write([batch], backfill=True)
                 if not flight.notes:
@@ -148,8 +151,9 @@ class Archive:
 
     def _remember(self, key: SeriesKey, span: Span) -> None:
         """The newest values may still be coming: what was asked ends a little earlier."""
-        since, until = span
-        until = min(until, self._clock.now_ms() - LATE_MS)
+        now = self._clock.now_ms()
+        # What is older than the retention was not kept, and is to be asked again.
+        since, until = max(span[0], now - self.retention_ms), min(span[1], now - LATE_MS)
         spans = sorted([*self._asked.get(key, ()), (since, until)])
         joined: list[Span] = []
         for a, b in spans:

@@ -1,7 +1,8 @@
 """One metric's history on several venues: the store first, then the venues' own memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import anyio
 
@@ -117,36 +118,58 @@ async def _settled(
     source = SOURCES[metric]
     key = SeriesKey(metric, venue.id, coin, SETTLED)
     stored = await core.archive.read(key, since, until)
-    if not isinstance(venue, source.capability):
+    if core.archive.store is None or not isinstance(venue, source.capability):
         return stored
-    now = min(until, core.clock.now_ms())
-    lacking = core.archive.lacking(key, stored, since, now)
-    closed = venue.closed_on is not None and core.upstream.kind != "replay"
-    if closed or lacking[0] == lacking[1]:
-        if stored:
-            side.answered.append(venue.id)
-            side.sources.append("mmflow:history")
-        return stored
+    found = {point.t: point for point in stored}
+    asked = False
+    # A flight that another question began may bring less than this one needs: then once more.
+    for _ in range(2):
+        lacking = _lacking(core, key, found, span, venue)
+        if lacking is None:
+            break
+        asked = True
+        fetch = partial(_fetched, core, metric, coin, venue, lacking)
+        flight = core.archive.flight(key, lacking, fetch)
+        if not await _landed(core, flight, venue, coin, side):
+            break
+        # What is older than the store's retention is answered all the same.
+        found |= {p.t: p for p in flight.points if since <= p.t <= until and p.v is not None}
+        found |= {p.t: p for p in await core.archive.read(key, since, until)}
+        if flight.wanted == lacking:
+            break
+    if found or (asked and not side.notes):
+        side.answered.append(venue.id)
+    if found and not asked:
+        side.sources.append("mmflow:history")
+    return [found[t] for t in sorted(found)]
 
-    async def fetch(flight: Flight) -> Batch | None:
-        return await _fetched(core, metric, coin, venue, lacking, flight)
 
-    flight = core.archive.flight(key, lacking, fetch)
+def _lacking(
+    core: Core, key: SeriesKey, found: Mapping[int, Point], span: tuple[int, int], venue: Venue
+) -> tuple[int, int] | None:
+    """The stretch that the venue must be asked for; None when nothing is lacking."""
+    if venue.closed_on is not None and core.upstream.kind != "replay":
+        return None
+    points = [found[t] for t in sorted(found)]
+    now = min(span[1], core.clock.now_ms())
+    lacking = core.archive.lacking(key, points, span[0], now)
+    return None if lacking[0] == lacking[1] else lacking
+
+
+async def _landed(core: Core, flight: Flight, venue: Venue, coin: str, side: Gathered) -> bool:
+    """Await a back-fill within the deadline; what it says goes to the answer's side."""
     with anyio.move_on_after(core.deadline):
         await flight.done.wait()
     if not flight.done.is_set():
         reason = "timeout: its history is still being fetched and will be there soon"
         _note(side, venue.id, "missing", reason)
-    else:
-        side.notes += [note for note in flight.notes if note not in side.notes]
-        side.partial = side.partial or bool(flight.notes)
-        side.sources += flight.labels
-        if flight.not_listed:
-            side.not_listed.setdefault(coin, []).append(venue.id)
-    found = await core.archive.read(key, since, until)
-    if found or (flight.done.is_set() and not flight.notes):
-        side.answered.append(venue.id)
-    return found
+        return False
+    side.notes += [note for note in flight.notes if note not in side.notes]
+    side.partial = side.partial or bool(flight.notes)
+    side.sources += [label for label in flight.labels if label not in side.sources]
+    if flight.not_listed and venue.id not in side.not_listed.get(coin, ()):
+        side.not_listed.setdefault(coin, []).append(venue.id)
+    return True
 
 
 async def _fetched(
