@@ -9,7 +9,7 @@ from leaping import MARKET, START, LeapClock, Live, live
 from worlds import envelope
 
 from mmflow_mcp.app import running
-from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.errors import AllVenuesFailed, BadQuestion
 from mmflow_mcp.settings import from_environment
 from mmflow_mcp.sim.fapi_ws import largest
 from mmflow_mcp.sim.positions import Closure, closures_of_venue, liquidated
@@ -191,6 +191,20 @@ async def test_the_older_address_of_binance_is_found_out(monkeypatch: pytest.Mon
         assert closed.reason is not None
 
 
+async def test_a_socket_that_falls_silent_is_a_gap_from_its_last_word() -> None:
+    """No pong for a minute: a new socket, and the time between is told."""
+    async with live("deribit/ws:dead_socket,after=100,times=1", step=2.0) as world:
+        with world.hub.hold("deribit", LIQUIDATIONS):
+            await world.run(130)
+            assert 1 == world.sockets("www.deribit.com", "/ws/api/v2")
+            await world.run(60)
+            assert 2 == world.sockets("www.deribit.com", "/ws/api/v2")
+            found = liquidations_of(world.hub, "deribit", ["BTC"]).tapes["BTC"]
+        (gap,) = found.gaps
+        assert START + 78_000 <= gap[0] <= START + 102_000
+        assert START + 130_000 <= gap[1] <= START + 190_000
+
+
 async def test_a_question_keeps_the_feed_for_an_hour() -> None:
     """Then the socket is closed; what was heard stays, and the pause is a gap."""
     async with live(step=20.0) as world:
@@ -280,3 +294,20 @@ class TestAnswers:
             found = await envelope(app, "get_liquidations", coins="PEPE", venues="aster,deribit")
             assert {"PEPE": ["deribit"]} == found["meta"]["notListed"]
             assert ["aster"] == found["data"][0]["venues"]
+
+    async def test_the_feed_answers_where_requests_fail(self) -> None:
+        """What it heard counts, and the answer is partial and says why."""
+        clock = LeapClock(step=2.0)
+        faults = "okx/public/liquidation-orders:http=404"
+        async with running(from_environment({}, source="sim", faults=faults), clock=clock) as app:
+            with pytest.raises(AllVenuesFailed):
+                await envelope(app, "get_liquidations", coins="BTC", venues="okx")
+            await clock.run(600)
+            found = await envelope(app, "get_liquidations", coins="BTC", venues="okx")
+            (row,) = found["data"]
+            assert ["okx"] == row["venues"]
+            assert row["records24h"] > 0
+            assert True is found["meta"]["partial"]
+            assert 0.1 < found["meta"]["covered"]["okx"]["hours"] < 0.2
+            reasons = [note["reason"] for note in found["meta"]["sources"]]
+            assert any("404" in reason for reason in reasons)

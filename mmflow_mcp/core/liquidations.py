@@ -100,7 +100,9 @@ def _judge(found: Gathered, venue: str, closed: Closed, coins: tuple[str, ...]) 
     """What a venue lists and what not, where only its feed tells."""
     if closed.universe is None:
         return
-    found.answered.append(venue)
+    # Of what it lists and was not heard of yet, it has answered nothing.
+    if closed.tapes or not closed.universe.intersection(coins):
+        found.answered.append(venue)
     found.universe |= closed.universe
     for coin in coins:
         if coin not in closed.universe:
