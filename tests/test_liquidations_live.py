@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from leaping import MARKET, START, LeapClock, Live, live
@@ -11,8 +12,10 @@ from worlds import envelope
 from mmflow_mcp.app import running
 from mmflow_mcp.errors import AllVenuesFailed, BadQuestion
 from mmflow_mcp.settings import from_environment
+from mmflow_mcp.sim import bybit_ws
 from mmflow_mcp.sim.fapi_ws import largest
 from mmflow_mcp.sim.positions import Closure, closures_of_venue, liquidated
+from mmflow_mcp.tape.feed import Timing
 from mmflow_mcp.tape.hub import LIQUIDATIONS
 from mmflow_mcp.tape.readings import liquidations_of, need_liquidations
 from mmflow_mcp.venues.ask import Ask
@@ -159,6 +162,28 @@ async def test_a_topic_that_is_gone_does_not_take_the_others_along(
             assert 1 == feed.state.connections
             closed = liquidations_of(world.hub, "bybit", ["BTC", "SOL"])
         assert ["BTC"] == list(closed.tapes)
+
+
+async def test_an_answer_that_was_lost_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bybit refuses what stands already: so it stands, and the rest is asked for in pieces."""
+    whole = bybit_ws.Liquidations.heed
+
+    async def silent_at_first(self: bybit_ws.Liquidations, asked: Any) -> None:
+        if asked["op"] == "subscribe" and not self.topics:
+            self.topics.update(asked["args"])
+        else:
+            await whole(self, asked)
+
+    monkeypatch.setattr(bybit_ws.Liquidations, "heed", silent_at_first)
+    async with live(timing=Timing(taken=100.0)) as world:
+        with world.hub.hold("bybit", LIQUIDATIONS):
+            await world.run(50)
+            assert {} == liquidations_of(world.hub, "bybit", ["BTC"]).tapes
+            await world.run(60)
+            feeds = world.hub.feeds()
+            assert ["BTC"] == list(liquidations_of(world.hub, "bybit", ["BTC"]).tapes)
+        assert all(set(feed.symbols) == feed.taken for feed in feeds)
+        assert [1, 1] == [feed.state.connections for feed in feeds]
 
 
 @pytest.mark.parametrize("venue", ["binance", "bybit", "gateio", "okx", "deribit"])
