@@ -409,6 +409,10 @@ class TestWords:
         assert Said("refused", words="error:handler not found", answers=mark) == linear.read(
             json.dumps(bad)
         )
+        again = {**bad, "ret_msg": "error:already subscribed,topic:allLiquidation.BTCUSDT"}
+        heard = linear.read(json.dumps(again))
+        assert isinstance(heard, Said)
+        assert ("refused", ("BTCUSDT",), mark) == (heard.kind, heard.symbols, heard.answers)
         for pong in ('{"success":true,"ret_msg":"pong","op":"ping"}', '{"op":"pong"}'):
             assert ALIVE == linear.read(pong)
 

@@ -3,16 +3,19 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from leaping import MARKET, START, LeapClock, Live, live
 from worlds import envelope
 
 from mmflow_mcp.app import running
-from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.errors import AllVenuesFailed, BadQuestion
 from mmflow_mcp.settings import from_environment
+from mmflow_mcp.sim import bybit_ws
 from mmflow_mcp.sim.fapi_ws import largest
 from mmflow_mcp.sim.positions import Closure, closures_of_venue, liquidated
+from mmflow_mcp.tape.feed import Timing
 from mmflow_mcp.tape.hub import LIQUIDATIONS
 from mmflow_mcp.tape.readings import liquidations_of, need_liquidations
 from mmflow_mcp.venues.ask import Ask
@@ -77,15 +80,17 @@ def seen(world: Live, venue: str, since: int, until: int) -> tuple[Counter[Key],
 
 @pytest.mark.parametrize("venue", VENUES)
 async def test_every_liquidation_once_over_reconnects(venue: str) -> None:
-    """Forty minutes in which sockets break each three: once each, or in a gap that is told.
+    """Half an hour in which sockets break each two and a half: once each, or in a gap that is told.
 
     What Lighter repeats closes its gaps.
     """
-    async with live(f"{venue}:hang_up=200", step=4.0) as world:
+    # Lighter takes one market a message, so that its clock must leap less.
+    step = 1.0 if venue == "lighter" else 4.0
+    async with live(f"{venue}:hang_up=150", step=step) as world:
         with world.hub.hold(venue, LIQUIDATIONS):
             await world.run(120)
             since = world.clock.now_ms()
-            await world.run(2400)
+            await world.run(1800)
             until = world.clock.now_ms() - 10_000
             expected = truth(venue, since, until)
             found, gaps = seen(world, venue, since, until)
@@ -99,8 +104,7 @@ async def test_every_liquidation_once_over_reconnects(venue: str) -> None:
         assert len(found) >= len(expected) * 0.8
         assert all(feed.state.connections >= 10 for feed in feeds)
         assert 0 == world.hub.liquidations(venue).unread
-        # Lighter takes one market a message.
-        longest = 600_000 if venue == "lighter" else 60_000
+        longest = 150_000 if venue == "lighter" else 60_000
         assert all(b - a < longest for _, a, b in gaps)
 
 
@@ -121,7 +125,7 @@ async def test_frames_that_are_out_of_order_doubled_or_garbage(venue: str, fault
         with world.hub.hold(venue, LIQUIDATIONS):
             await world.run(60)
             since = world.clock.now_ms()
-            await world.run(1200)
+            await world.run(900)
             # A frame that is held back lies there until the next.
             until = world.clock.now_ms() - (400_000 if fault == "shuffle" else 10_000)
             found, gaps = seen(world, venue, since, until)
@@ -161,6 +165,28 @@ async def test_a_topic_that_is_gone_does_not_take_the_others_along(
         assert ["BTC"] == list(closed.tapes)
 
 
+async def test_an_answer_that_was_lost_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bybit refuses what stands already: so it stands, and the rest is asked for in pieces."""
+    whole = bybit_ws.Liquidations.heed
+
+    async def silent_at_first(self: bybit_ws.Liquidations, asked: Any) -> None:
+        if asked["op"] == "subscribe" and not self.topics:
+            self.topics.update(asked["args"])
+        else:
+            await whole(self, asked)
+
+    monkeypatch.setattr(bybit_ws.Liquidations, "heed", silent_at_first)
+    async with live(timing=Timing(taken=100.0)) as world:
+        with world.hub.hold("bybit", LIQUIDATIONS):
+            await world.run(50)
+            assert {} == liquidations_of(world.hub, "bybit", ["BTC"]).tapes
+            await world.run(60)
+            feeds = world.hub.feeds()
+            assert ["BTC"] == list(liquidations_of(world.hub, "bybit", ["BTC"]).tapes)
+        assert all(set(feed.symbols) == feed.taken for feed in feeds)
+        assert [1, 1] == [feed.state.connections for feed in feeds]
+
+
 @pytest.mark.parametrize("venue", ["binance", "bybit", "gateio", "okx", "deribit"])
 async def test_a_venue_that_takes_no_subscription_covers_nothing(venue: str) -> None:
     """An open socket is no feed: the reason is kept, and there is no zero."""
@@ -189,6 +215,20 @@ async def test_the_older_address_of_binance_is_found_out(monkeypatch: pytest.Mon
             closed = liquidations_of(world.hub, "binance", ["BTC"])
         assert {} == closed.tapes
         assert closed.reason is not None
+
+
+async def test_a_socket_that_falls_silent_is_a_gap_from_its_last_word() -> None:
+    """No pong for a minute: a new socket, and the time between is told."""
+    async with live("deribit/ws:dead_socket,after=100,times=1", step=2.0) as world:
+        with world.hub.hold("deribit", LIQUIDATIONS):
+            await world.run(130)
+            assert 1 == world.sockets("www.deribit.com", "/ws/api/v2")
+            await world.run(60)
+            assert 2 == world.sockets("www.deribit.com", "/ws/api/v2")
+            found = liquidations_of(world.hub, "deribit", ["BTC"]).tapes["BTC"]
+        (gap,) = found.gaps
+        assert START + 78_000 <= gap[0] <= START + 102_000
+        assert START + 130_000 <= gap[1] <= START + 190_000
 
 
 async def test_a_question_keeps_the_feed_for_an_hour() -> None:
@@ -280,3 +320,20 @@ class TestAnswers:
             found = await envelope(app, "get_liquidations", coins="PEPE", venues="aster,deribit")
             assert {"PEPE": ["deribit"]} == found["meta"]["notListed"]
             assert ["aster"] == found["data"][0]["venues"]
+
+    async def test_the_feed_answers_where_requests_fail(self) -> None:
+        """What it heard counts, and the answer is partial and says why."""
+        clock = LeapClock(step=2.0)
+        faults = "okx/public/liquidation-orders:http=404"
+        async with running(from_environment({}, source="sim", faults=faults), clock=clock) as app:
+            with pytest.raises(AllVenuesFailed):
+                await envelope(app, "get_liquidations", coins="BTC", venues="okx")
+            await clock.run(600)
+            found = await envelope(app, "get_liquidations", coins="BTC", venues="okx")
+            (row,) = found["data"]
+            assert ["okx"] == row["venues"]
+            assert row["records24h"] > 0
+            assert True is found["meta"]["partial"]
+            assert 0.1 < found["meta"]["covered"]["okx"]["hours"] < 0.2
+            reasons = [note["reason"] for note in found["meta"]["sources"]]
+            assert any("404" in reason for reason in reasons)

@@ -46,13 +46,8 @@ async def gather_liquidations(
     heard = Heard(found)
     for venue in live:
         _add(core, heard, venue, coins)
-    asked = {venue.id for venue in venues if isinstance(venue, Liquidations)}
-    for venue in sorted({venue.id for venue in venues} - asked - set(live)):
-        reason = "unrecorded: the venue tells liquidations over a feed only"
-        found.notes.append({"source": venue, "status": "missing", "reason": reason})
-        found.partial = True
     failed = failure is not None or any(note["status"] == "error" for note in found.notes)
-    if not found.answered and not found.rows and (failed or not live):
+    if failed and not found.answered and not found.rows:
         meta = {"partial": True, "sources": found.notes}
         raise AllVenuesFailed(found.notes, failure.meta | meta if failure else meta)
     if live:
@@ -105,7 +100,9 @@ def _judge(found: Gathered, venue: str, closed: Closed, coins: tuple[str, ...]) 
     """What a venue lists and what not, where only its feed tells."""
     if closed.universe is None:
         return
-    found.answered.append(venue)
+    # Of what it lists and was not heard of yet, it has answered nothing.
+    if closed.tapes or not closed.universe.intersection(coins):
+        found.answered.append(venue)
     found.universe |= closed.universe
     for coin in coins:
         if coin not in closed.universe:

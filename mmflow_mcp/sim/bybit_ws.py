@@ -1,7 +1,7 @@
 """Bybit's sockets: `allLiquidation.{symbol}`, linear and inverse apart.
 
 https://bybit-exchange.github.io/docs/v5/websocket/public/all-liquidation: `S` is the side of the
-position; one topic that does not exist refuses the whole message.
+position; one topic that does not exist, or that stands already, refuses the whole message.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ TOPIC = "allLiquidation."
 
 
 class Liquidations(ClosingStream):
-    """One connection of one category."""
+    """One connection of one category; `topics`: what is subscribed."""
 
     venue = "bybit"
     patience_ms = 600_000
@@ -23,7 +23,7 @@ class Liquidations(ClosingStream):
     def __init__(self, market: Market, socket: SimSocket, category: str) -> None:
         super().__init__(market, socket)
         self._category = category
-        self._topics: set[str] = set()
+        self.topics: set[str] = set()
 
     async def heed(self, asked: Any) -> None:
         """Subscriptions and pings."""
@@ -35,11 +35,16 @@ class Liquidations(ClosingStream):
         listed = self.market.listings("bybit", self.socket.now_ms())
         names = {f"{TOPIC}{i.symbol}" for i in listed if i.margin == self._category}
         wrong = next((topic for topic in asked["args"] if topic not in names), None)
+        again = next((topic for topic in asked["args"] if topic in self.topics), None)
+        if again is not None and op == "subscribe":
+            said = f"error:already subscribed,topic:{again}"
+            await self.socket.send({"success": False, "ret_msg": said, **told})
+            return
         if op != "subscribe" or wrong is not None or self.socket.refusing:
             said = f"error:handler not found,topic:{wrong or asked['args'][0]}"
             await self.socket.send({"success": False, "ret_msg": said, **told})
             return
-        self._topics |= set(asked["args"])
+        self.topics |= set(asked["args"])
         await self.socket.send({"success": True, "ret_msg": "", **told})
 
     async def push(self, news: list[Closure], now: int) -> None:
@@ -48,7 +53,7 @@ class Liquidations(ClosingStream):
         for one in news:
             by_topic.setdefault(f"{TOPIC}{one.listing.symbol}", []).append(one)
         for topic, same in by_topic.items():
-            if topic in self._topics:
+            if topic in self.topics:
                 rows = [
                     {
                         "T": one.at_ms,

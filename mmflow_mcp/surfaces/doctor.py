@@ -32,6 +32,8 @@ class Finding:
 async def examine(core: Core, venue: Venue, name: str) -> Finding:
     """Ask one venue for one capability, for BTC."""
     started = core.clock.monotonic()
+    if not isinstance(venue, CAPABILITIES[name]):
+        return await _examine_feeds(core, venue, name, started)
     coins = None if name in ("markets", "predictions") else ("BTC",)
     try:
         found = await gather(core, CAPABILITIES[name], [venue], coins, whole=coins is None)
@@ -46,6 +48,20 @@ async def examine(core: Core, venue: Venue, name: str) -> Finding:
         said = "; ".join(note["reason"] for note in found.notes)
         return Finding(venue.id, name, "short", len(found.rows), spent, said)
     return Finding(venue.id, name, "slow" if spent > SLOW_MS else "ok", len(found.rows), spent, "")
+
+
+async def _examine_feeds(core: Core, venue: Venue, name: str, started: float) -> Finding:
+    """Whether the feeds that stand for a capability take a subscription; rows: how many symbols."""
+    if core.upstream.kind == "replay":
+        return Finding(venue.id, name, "short", 0, 0, "unrecorded: it has a live feed only")
+    taken = 0
+    for channel in core.tape.channels(venue.id, name):
+        reason = await core.tape.settle(venue.id, (), core.deadline, channel)
+        if reason is not None:
+            return Finding(venue.id, name, _state(reason), 0, _ms(core, started), reason)
+        feed = core.tape.feed(venue.id, channel)
+        taken += len(feed.taken) if feed is not None else 0
+    return Finding(venue.id, name, "ok", taken, _ms(core, started), "")
 
 
 def _ms(core: Core, started: float) -> int:

@@ -251,10 +251,7 @@ class Feed:
 
     def _heed(self, said: Said) -> bool:
         if said.kind == "taken":
-            new = [coin for coin in self._named_by(said) if coin not in self.taken]
-            self.taken.update(new)
-            self.state.reason = None
-            self._sink.subscribed(new)
+            self._take(self._named_by(said))
         elif said.kind == "refused":
             self.state.refused.append(said.words)
             del self.state.refused[:-5]
@@ -263,11 +260,19 @@ class Feed:
             self._sink.told(self._coins[said.symbols[0]], said.newest)
         return said.kind != "noise"
 
+    def _take(self, coins: Iterable[str]) -> None:
+        new = [coin for coin in coins if coin not in self.taken]
+        self.taken.update(new)
+        self.state.reason = None
+        self._sink.subscribed(new)
+
     def _split(self, said: Said) -> None:
         """Of a message that was refused one part may spoil the others: ask in smaller ones."""
+        if said.symbols:
+            self._take(self._coins[symbol] for symbol in said.symbols if symbol in self._coins)
         refused = self._marks.pop(said.answers or "", [])
         if len(refused) > 1:
-            self._asked.difference_update(refused)
+            self._asked.difference_update(set(refused) - self.taken)
             self._chunk = max(1, len(refused) // 4)
 
     def _named_by(self, said: Said) -> list[str]:

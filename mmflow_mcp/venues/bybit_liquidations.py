@@ -3,7 +3,8 @@
 https://bybit-exchange.github.io/docs/v5/websocket/public/all-liquidation
 
 `S` is the side of the position, not of the order: Buy says that a long was closed. One topic that
-does not exist refuses its whole message. The older topic `liquidation` means the other side.
+does not exist, or that stands already, refuses its whole message. The older topic `liquidation`
+means the other side.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ from mmflow_mcp.venues.liquidation_tapes import LONG, SHORT
 
 HOST = "stream.bybit.com"
 TOPIC = "allLiquidation."
+_ALREADY = f"already subscribed,topic:{TOPIC}"
 _SIDES = {"Buy": LONG, "Sell": SHORT}
 
 
@@ -84,11 +86,16 @@ def read(text: str | bytes) -> Heard:
         if doc["op"] != "subscribe":
             return NOISE
         if doc["success"] is not True:
-            words = str(doc.get("ret_msg"))[:200]
-            return Said("refused", words=words, answers=str(doc.get("req_id")))
+            return _refused(str(doc.get("ret_msg"))[:200], str(doc.get("req_id")))
         return Said("taken", answers=str(doc["req_id"]))
     except UNFIT:
         return NOISE
+
+
+def _refused(words: str, answers: str) -> Said:
+    """Why a message was not taken: a topic that stands already spoils it as well."""
+    _, already, symbol = words.partition(_ALREADY)
+    return Said("refused", (symbol,) if already else (), words, answers=answers)
 
 
 def _read_rows(data: list[dict[str, Any]]) -> Closings:

@@ -19,8 +19,8 @@ class Said:
     """What a frame without rows says.
 
     `kind`: `alive` (a greeting, a pong, a heartbeat), `taken` (these symbols are subscribed),
-    `refused` (a subscription was not taken, `words` say why) or `noise` (not what the venue
-    documents: it proves nothing, not even that the venue is alive).
+    `refused` (a subscription was not taken, `words` say why; `symbols` stand already) or `noise`
+    (not what the venue documents: it proves nothing, not even that the venue is alive).
     `newest`: the id of the last trade of `symbols[0]`, where a heartbeat tells it.
     `answers`: the mark of the message that is taken or refused, where no symbol is named.
     `reply`: what the venue wants to hear at once.
