@@ -179,11 +179,11 @@ class App:
             return AsgiTransport(replay_app(recordings), self._tasks)
         if kind == "sim" and not where:
             from mmflow_mcp.sim.app import SimApp  # noqa: PLC0415
-            from mmflow_mcp.sim.market import Market  # noqa: PLC0415
+            from mmflow_mcp.sim.market import market_of  # noqa: PLC0415
             from mmflow_mcp.upstream.asgi import AsgiTransport  # noqa: PLC0415
 
             faults = read_faults(self.settings.faults.split(";"))
-            app = SimApp(Market(self.settings.seed), self.clock, faults)
+            app = SimApp(market_of(self.settings.seed), self.clock, faults)
             return AsgiTransport(app, self._tasks)
         from mmflow_mcp.upstream.network import NetworkTransport, RemoteSimTransport  # noqa: PLC0415
 

@@ -11,7 +11,7 @@ import pytest
 from mmflow_mcp.app import App, running
 from mmflow_mcp.endpoints.answer import Answer
 from mmflow_mcp.settings import from_environment
-from mmflow_mcp.sim.market import Market
+from mmflow_mcp.sim.market import market_of
 from mmflow_mcp.surfaces import questions
 from mmflow_mcp.venues import having
 from mmflow_mcp.venues.capabilities import Candles, OrderBooks
@@ -19,7 +19,7 @@ from mmflow_mcp.venues.capabilities import Candles, OrderBooks
 # A Tuesday morning, away from every full hour, funding time and expiry. The simulated venues answer
 # by the second.
 NOW = 1_789_453_123_000
-MARKET = Market(1)
+MARKET = market_of(1)
 
 # The one place that knows of capabilities without a venue: what needs them is skipped until then.
 WAITING = {

@@ -6,6 +6,7 @@ history agree. Prices of a coin come from one index; venues differ by a small ba
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from math import exp
 
 from mmflow_mcp.clock import DAY_MS, HOUR_MS
@@ -17,7 +18,7 @@ from mmflow_mcp.sim.options import quote_chain
 from mmflow_mcp.sim.shapes import Listing, OptionQuote, Perp
 from mmflow_mcp.sim.spot_listings import SPOT_LISTERS
 
-__all__ = ["Listing", "Market", "OptionQuote", "Perp"]
+__all__ = ["Listing", "Market", "OptionQuote", "Perp", "market_of"]
 
 REFERENCE_MS = 1_795_478_400_000
 """2026-11-24: the moment whose dated futures `listings` gives when none is asked for."""
@@ -255,6 +256,12 @@ class Market:
         units = round(usd / (mark * listing.contract_size), listing.size_digits)
         units = round(units * listing.contract_size, 8)
         return units * listing.multiplier, round(units * mean, 4)
+
+
+@lru_cache(maxsize=4)
+def market_of(seed: int) -> Market:
+    """The market of a seed, one for all worlds of a process: it is a pure function of time."""
+    return Market(seed)
 
 
 def _scale(listing: Listing) -> float:
