@@ -19,7 +19,7 @@ from mmflow_mcp.app import App, running
 from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.settings import from_environment
 from mmflow_mcp.surfaces import sse
-from mmflow_mcp.surfaces.http import Server, build_app
+from mmflow_mcp.surfaces.http import Server, build_app, spare_collector
 from mmflow_mcp.tape.hub import TRADES
 from mmflow_mcp.tape.sinks import TradeSink
 from mmflow_mcp.venues.feeds import Rows, Said
@@ -72,8 +72,10 @@ async def serve(port: int, feed_port: int) -> None:
             own.stop()
             app.soon(feed, feed_port, app, counting())
             stopping = anyio.Event()
+            asgi = build_app(app, "127.0.0.1", stopping)
+            spare_collector()
             config = uvicorn.Config(
-                build_app(app, "127.0.0.1", stopping),
+                asgi,
                 port=port,
                 log_level="warning",
                 access_log=False,

@@ -1,6 +1,7 @@
 """MCP and REST over HTTP on one port, loopback unless told otherwise."""
 
 import contextlib
+import gc
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
@@ -183,6 +184,15 @@ def faces(rest: Rest, live: Mapping[str, Stream], others: ASGIApp) -> ASGIApp:
     return choose
 
 
+def spare_collector() -> None:
+    """What is loaded stays: the garbage collector need not walk it while listeners wait.
+
+    It stops everything for as long as it takes, the longer the more there is to walk.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 async def healthz(_: Request) -> JSONResponse:
     """Whether the process answers at all."""
     return JSONResponse({"status": "ok", "version": __version__})
@@ -211,6 +221,7 @@ def serve_http(settings: Settings, host: str, port: int, *, tape: bool = False) 
                 app.soon(app.hold_tape)
             stopping = anyio.Event()
             asgi = build_app(app, host, stopping)
+            spare_collector()
             config = uvicorn.Config(
                 asgi,
                 host=host,

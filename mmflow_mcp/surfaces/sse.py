@@ -196,7 +196,7 @@ class Stream:
     async def _tend(self) -> None:
         """While anybody listens: wake who needs a heartbeat, end what has lasted long enough."""
         try:
-            while self._open and not self._stopping.is_set():
+            while self._open:
                 with anyio.move_on_after(self._tick):
                     await self._stopping.wait()
                 now = anyio.current_time()
@@ -208,6 +208,8 @@ class Stream:
                         one.scope.cancel()
                     elif now + self._tick >= one.due:
                         one.queue.wake()
+                if self._stopping.is_set():
+                    break
         finally:
             self._tending = False
 
