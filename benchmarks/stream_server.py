@@ -6,7 +6,6 @@ encoded and how many prints that were. The feed of the simulated venue itself is
 """
 
 import json
-import resource
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Any
 
 import anyio
 import uvicorn
+from stream_listener import raise_files
 
 from mmflow_mcp.app import App, running
 from mmflow_mcp.rows.tape import TapePrint
@@ -26,7 +26,6 @@ from mmflow_mcp.venues.feeds import Rows, Said
 from mmflow_mcp.venues.hyperliquid_feed import read_fast
 
 VENUE = "hyperliquid"
-FILES = 4096
 
 
 def counting() -> Counter[tuple[str, str, int]]:
@@ -86,6 +85,5 @@ async def serve(port: int, feed_port: int) -> None:
 
 
 if __name__ == "__main__":
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, most) if most > 0 else FILES, most))
+    raise_files()
     anyio.run(serve, int(sys.argv[1]), int(sys.argv[2]))
