@@ -1,9 +1,10 @@
 """Event streams over real HTTP: the specification's frames, resumption, and every end."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import anyio
@@ -17,8 +18,9 @@ from worlds import world
 
 from mmflow_mcp.app import App
 from mmflow_mcp.endpoints.declare import endpoints
+from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.surfaces.http import build_app
-from mmflow_mcp.surfaces.sse import Stream
+from mmflow_mcp.surfaces.sse import GATHER_SECONDS, Stream, streams
 
 pytestmark = pytest.mark.anyio
 
@@ -198,6 +200,89 @@ async def test_bad_questions_are_errors_not_streams(query: str, status: int, sai
     assert status == response.status_code
     assert said in response.json()["error"]
     assert [] == response.json()["data"]
+
+
+async def test_what_comes_together_is_written_together() -> None:
+    """The first print after a pause goes out at once, fifty that follow it in one piece."""
+    written: list[tuple[float, bytes]] = []
+    async with world() as app, anyio.create_task_group() as tasks:
+        tell = _teller(app)
+
+        async def receive() -> dict[str, Any]:
+            await anyio.sleep_forever()
+            return {}
+
+        async def send(message: Any) -> None:
+            written.append((anyio.current_time(), message.get("body", b"")))
+
+        async def until(count: int) -> None:
+            with anyio.fail_after(10):
+                while sum(body.count(b"event: trade") for _, body in written) < count:  # noqa: ASYNC110
+                    await anyio.sleep(0.001)
+
+        asked = {"query_string": b"coin=BTC&minUsd=1e9", "headers": []}
+        stream = streams(app, anyio.Event())["/api/v1/streams/trades"]
+        tasks.start_soon(stream, {"type": "http", "method": "GET", **asked}, receive, send)
+        with anyio.fail_after(10):
+            while len(written) < 2:  # noqa: ASYNC110
+                await anyio.sleep(0.001)
+        tell(1)
+        await until(1)
+        tell(50)
+        await until(51)
+        tasks.cancel_scope.cancel()
+    start, connected, first, rest = written
+    assert b"" == start[1]
+    assert b": connected\n\n" == connected[1]
+    assert [1, 50] == [one[1].count(b"event: trade") for one in (first, rest)]
+    assert rest[0] - first[0] >= GATHER_SECONDS * 0.9
+
+
+async def test_who_does_not_read_holds_nothing_up() -> None:
+    """With megabytes unread in between, the server stops and forgets the listener."""
+    stopping = anyio.Event()
+    async with world() as app, served(app, stopping) as base:
+        tell, board = _teller(app), app.core().tape.tape("hyperliquid").board
+        async with await anyio.connect_tcp("127.0.0.1", int(base.rpartition(":")[2])) as deaf:
+            path = "/api/v1/streams/trades?coin=BTC&minUsd=1e9&padding=4096"
+            await deaf.send(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            with anyio.fail_after(10):
+                while not len(board):  # noqa: ASYNC110 - the board has no event of its own
+                    await anyio.sleep(0.02)
+            for _ in range(6):
+                tell(1000)
+                await anyio.sleep(GATHER_SECONDS * 1.5)
+            assert 1 == len(board)
+            stopping.set()
+            with anyio.fail_after(4):
+                while len(board):  # noqa: ASYNC110
+                    await anyio.sleep(0.02)
+
+
+async def test_a_stream_opened_while_the_server_stops_ends_at_once() -> None:
+    """It is told why."""
+    stopping = anyio.Event()
+    async with world() as app, served(app, stopping) as base:
+        stopping.set()
+        with anyio.fail_after(5):
+            found = [one async for one in events(base, "/api/v1/streams/whales?minUsd=1e9")]
+    assert [("bye", {"reason": "shutdown"})] == [(o["event"], o["data"]) for o in found]
+
+
+def _teller(app: App) -> Callable[[int], None]:
+    """Hands that many new prints of BTC to the tape, larger than any of the market."""
+    tape = app.core().tape.tape("hyperliquid")
+    ids = count(10**15)
+
+    def tell(prints: int) -> None:
+        now = app.clock.now_ms()
+        made = [
+            TapePrint("hyperliquid", "BTC", now, "buy", 2e9, 1.0, 2e9, next(ids))
+            for _ in range(prints)
+        ]
+        tape.take(made, now)
+
+    return tell
 
 
 async def test_listeners_leave_nothing_behind() -> None:

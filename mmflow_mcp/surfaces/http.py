@@ -1,8 +1,9 @@
 """MCP and REST over HTTP on one port, loopback unless told otherwise."""
 
 import contextlib
+import gc
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import anyio
 import uvicorn
@@ -20,7 +21,7 @@ from mmflow_mcp.settings import Settings
 from mmflow_mcp.surfaces.guarding import guarded, openness
 from mmflow_mcp.surfaces.mcp import build_server
 from mmflow_mcp.surfaces.rest import Rest, refusal
-from mmflow_mcp.surfaces.sse import stream_routes
+from mmflow_mcp.surfaces.sse import Stream, streams
 
 MAX_BODY = 1 << 20
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -158,25 +159,38 @@ def build_app(
     every = [
         Route("/healthz", healthz),
         *routes,
-        *stream_routes(app),
         Mount("/api", rest),
         Mount("/", inner),
     ]
-    whole = faces(rest, EndStreams(Starlette(routes=every, lifespan=lifespan), stopping))
+    others = EndStreams(Starlette(routes=every, lifespan=lifespan), stopping)
+    whole = faces(rest, streams(app, stopping), others)
     whole = guarded(whole, app, MAX_BODY)
     for layer in reversed((own_names(host, app.clock), *layers)):
         whole = layer(whole)
     return whole
 
 
-def faces(rest: Rest, others: ASGIApp) -> ASGIApp:
-    """REST beside all else: its answers are finished bytes, what streams need would slow them."""
+def faces(rest: Rest, live: Mapping[str, Stream], others: ASGIApp) -> ASGIApp:
+    """REST and the event streams beside all else: what others need would slow them.
+
+    The answers of REST are finished bytes; a stream ends by itself when the server stops.
+    """
+    direct: dict[str, ASGIApp] = {**dict.fromkeys(rest.paths, rest), **live}
 
     async def choose(scope: Scope, receive: Receive, send: Send) -> None:
-        brief = scope["type"] == "http" and scope["path"] in rest.paths
-        await (rest if brief else others)(scope, receive, send)
+        known = direct.get(scope["path"]) if scope["type"] == "http" else None
+        await (known or others)(scope, receive, send)
 
     return choose
+
+
+def spare_collector() -> None:
+    """What is loaded stays: the garbage collector need not walk it while listeners wait.
+
+    It stops everything for as long as it takes, the longer the more there is to walk.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def healthz(_: Request) -> JSONResponse:
@@ -207,6 +221,7 @@ def serve_http(settings: Settings, host: str, port: int, *, tape: bool = False) 
                 app.soon(app.hold_tape)
             stopping = anyio.Event()
             asgi = build_app(app, host, stopping)
+            spare_collector()
             config = uvicorn.Config(
                 asgi,
                 host=host,

@@ -3,16 +3,17 @@
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 An event is encoded once however many listen. What comes within a tenth of a second after a write is
-written together; after a pause it goes out at once.
+written together; after a pause it goes out at once. A thousand may listen: what a timer, a task or
+a layer for each would do, one task does for all.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import anyio
 from pydantic_core import to_json
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from mmflow_mcp.app import App
@@ -29,6 +30,10 @@ from mmflow_mcp.tape.board import Queue
 from mmflow_mcp.tape.readings import prints_after
 
 GATHER_SECONDS = 0.1
+# How long somebody who does not read may hold up the end of a stream.
+BYE_SECONDS = 1.0
+# So many times between two heartbeats it is looked who needs one.
+LOOKS = 30
 MOST_PADDING = 4_096
 # Parameters of the tool that mean nothing on a stream.
 _OF_THE_TOOL = frozenset(WatchQuery.model_fields)
@@ -43,13 +48,13 @@ _OPENING = [
 ]
 
 
-def stream_routes(app: App) -> list[Route]:
-    """A route for every declared stream."""
-    return [
-        Route(PREFIX + e.path, endpoint=Stream(app, e), methods=None)
+def streams(app: App, stopping: anyio.Event) -> "dict[str, Stream]":
+    """Every declared stream by its path; they say `bye` once `stopping` is set."""
+    return {
+        PREFIX + e.path: Stream(app, e, stopping)
         for e in endpoints().values()
         if e.live is not None
-    ]
+    }
 
 
 def event(name: str, event_id: str, data: Any) -> bytes:
@@ -58,17 +63,32 @@ def event(name: str, event_id: str, data: Any) -> bytes:
     return f"event: {name}\n{told}data: ".encode() + to_json(data) + b"\n\n"
 
 
+@dataclass(slots=True, eq=False)
+class _Open:
+    """A stream to one listener. Loop times: `due` of the next heartbeat, `until` of its end."""
+
+    queue: Queue[Any]
+    scope: anyio.CancelScope
+    due: float
+    until: float
+    # Also when the listener has gone: nobody is there to read it, and nothing is lost.
+    reason: str = "shutdown"
+
+
 class Stream:
     """One stream as an ASGI application; any number of listeners."""
 
-    def __init__(self, app: App, e: Endpoint) -> None:
+    def __init__(self, app: App, e: Endpoint, stopping: anyio.Event | None = None) -> None:
         if e.live is None:
             msg = f"{e.name} has no stream"
             raise TypeError(msg)
         self._app = app
         self._e = e
         self._live = e.live
-        self.open = 0
+        self._stopping = stopping or anyio.Event()
+        self._open: set[_Open] = set()
+        self._tending = False
+        self._tick = self._live.heartbeat / LOOKS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell events until the listener leaves, the longest time is over, or the server stops."""
@@ -92,12 +112,8 @@ class Stream:
             return
         self._app.used()
         last_id = _header(scope, b"last-event-id")
-        self.open += 1
-        try:
-            with self._live.listen(self._app.core(), query) as queue:
-                await self._tell(queue, query, last_id, padding, receive, send)
-        finally:
-            self.open -= 1
+        with self._live.listen(self._app.core(), query) as queue:
+            await self._tell(queue, query, last_id, padding, receive, send)
 
     def _understood(self, query: bytes) -> tuple[Any, int]:
         if len(query) > MAX_QUERY:
@@ -136,33 +152,66 @@ class Stream:
             body = b"".join(one + pad for one in events)
             await send({"type": "http.response.body", "body": body, "more_body": True})
 
-        # Also when the listener has gone: nobody is there to read it, and nothing is lost.
-        reason = "shutdown"
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_watch, receive, tasks.cancel_scope)
-            # The first bytes tell a client that it is connected.
-            await write(b": connected\n\n", *self._missed(query, last_id))
-            with anyio.move_on_after(self._app.settings.stream_seconds) as longest:
-                await self._events(queue, write)
-            if longest.cancelled_caught:
-                reason = "max-duration"
+            one = self._opened(queue, tasks.cancel_scope)
+            try:
+                tasks.start_soon(_watch, receive, tasks.cancel_scope)
+                # The first bytes tell a client that it is connected.
+                await write(b": connected\n\n", *self._missed(query, last_id))
+                await self._events(one, write)
+            finally:
+                self._open.discard(one)
             tasks.cancel_scope.cancel()
-        await write(event("bye", "", {"reason": reason}))
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        with anyio.move_on_after(BYE_SECONDS):
+            await write(event("bye", "", {"reason": one.reason}))
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _events(self, queue: Queue[Any], write: Callable[..., Any]) -> None:
+    async def _events(self, one: _Open, write: Callable[..., Any]) -> None:
         """Write what happens until the tape ends."""
+        queue, free = one.queue, 0.0
         while not queue.closed:
-            batch = None
-            with anyio.move_on_after(self._live.heartbeat):
-                batch = await queue.batch()
-            if batch is None:
-                await write(event("heartbeat", "", {"ts": self._app.clock.now_ms()}))
-                continue
+            await queue.some()
+            if (pause := free - anyio.current_time()) > 0:
+                await anyio.sleep(pause)
+            batch = queue.take()
             if batch.lost:
                 await write(f": {batch.lost} events lost, this listener is slow\n\n".encode())
-            await write(*map(self._encoded, batch.items))
-            await anyio.sleep(GATHER_SECONDS)
+            if batch.items:
+                await write(*map(self._encoded, batch.items))
+            elif not queue.closed:
+                await write(event("heartbeat", "", {"ts": self._app.clock.now_ms()}))
+            now = anyio.current_time()
+            one.due, free = now + self._live.heartbeat, now + GATHER_SECONDS
+
+    def _opened(self, queue: Queue[Any], scope: anyio.CancelScope) -> _Open:
+        now = anyio.current_time()
+        lasts = self._app.settings.stream_seconds
+        one = _Open(queue, scope, now + self._live.heartbeat, now + lasts)
+        self._open.add(one)
+        if not self._tending:
+            self._tending = True
+            self._app.soon(self._tend)
+        return one
+
+    async def _tend(self) -> None:
+        """While anybody listens: wake who needs a heartbeat, end what has lasted long enough."""
+        try:
+            while self._open:
+                with anyio.move_on_after(self._tick):
+                    await self._stopping.wait()
+                now = anyio.current_time()
+                for one in self._open:
+                    if self._stopping.is_set():
+                        one.scope.cancel()
+                    elif now >= one.until:
+                        one.reason = "max-duration"
+                        one.scope.cancel()
+                    elif now + self._tick >= one.due:
+                        one.queue.wake()
+                if self._stopping.is_set():
+                    break
+        finally:
+            self._tending = False
 
     def _encoded(self, item: Any) -> bytes:
         encode = partial(_encode, self._live.event, self._live.row)

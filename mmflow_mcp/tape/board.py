@@ -54,6 +54,10 @@ class Queue(Generic[Item]):
     def close(self) -> None:
         """No more will come: whoever waits is woken."""
         self.closed = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Whoever waits in `some` shall look, though nothing has come."""
         if self._waiter is not None:
             self._waiter.set()
             self._waiter = None
@@ -71,9 +75,14 @@ class Queue(Generic[Item]):
         To gather for a while, sleep between two batches: nothing is lost but what `lost` tells.
         """
         while not self._items and not self.closed:
+            await self.some()
+        return self.take()
+
+    async def some(self) -> None:
+        """Wait until something waits here, the tape closes, or somebody calls `wake`."""
+        if not self._items and not self.closed:
             self._waiter = anyio.Event()
             await self._waiter.wait()
-        return self.take()
 
 
 class Listener(Queue[TapePrint]):
