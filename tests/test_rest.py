@@ -314,12 +314,12 @@ class TestHttp:
         async def stream(_: Request) -> PlainTextResponse:
             return PlainTextResponse("event")
 
-        routes = [Route("/api/v1/streams/whales", stream)]
+        routes = [Route("/api/v1/of-others/page", stream)]
         async with (
             world() as app,
             client_of(app, layers=[layer("a"), layer("b")], routes=routes) as client,
         ):
-            assert "event" == (await client.get("/api/v1/streams/whales")).text
+            assert "event" == (await client.get("/api/v1/of-others/page")).text
             for path in (QUICK, "/healthz", "/api/v1/streams/nothing"):
                 await client.get(path)
         assert ["a", "b"] * 4 == seen
