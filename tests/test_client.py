@@ -283,15 +283,18 @@ Served = Callable[[SocketStream], Any]
 
 
 @asynccontextmanager
-async def loopback(serve: Served) -> AsyncIterator[tuple[Upstream, int]]:
+async def loopback(
+    serve: Served, *, attempt_seconds: float = 4.0
+) -> AsyncIterator[tuple[Upstream, int]]:
     """A client on real connections, and a server on loopback that does what it is told."""
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     async with listener, anyio.create_task_group() as tasks:
         port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - no query
         tasks.start_soon(listener.serve, serve)
         base = NetworkTransport(user_agent="mmflow-mcp/test (+contact)")
+        clock = SystemClock()
         upstream = Upstream(
-            base, kind="live", clock=SystemClock(), tasks=tasks, attempt_seconds=0.3
+            base, kind="live", clock=clock, tasks=tasks, attempt_seconds=attempt_seconds
         )
         try:
             yield upstream, port
@@ -343,7 +346,7 @@ class TestNetwork:
             await stream.send(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n[1,")
             await anyio.sleep_forever()
 
-        async with loopback(serve) as (upstream, port):
+        async with loopback(serve, attempt_seconds=0.3) as (upstream, port):
             with anyio.fail_after(2), pytest.raises(VenueTimeout) as failure:
                 await fetch(upstream, port)
         assert ("timeout: no answer within 0.3 s", 1) == (failure.value.reason, connections)
