@@ -1,6 +1,5 @@
 """What every test may lean on."""
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -33,8 +32,3 @@ def rest_world() -> Iterator["Asker"]:
 
     with asking(tool_rows="objects") as asker:
         yield asker
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: many tests wait, for silent venues and for processes."""
-    return (os.cpu_count() or 1) + 1

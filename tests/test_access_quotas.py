@@ -11,7 +11,7 @@ import anyio
 import pytest
 from servers import NO_SERVER, RedisProcess, server_binary
 
-from mmflow_mcp.access.fleet_quotas import RETRY_SECONDS, UNDER, FleetQuotas
+from mmflow_mcp.access.fleet_quotas import PATIENCE_SECONDS, RETRY_SECONDS, UNDER, FleetQuotas
 from mmflow_mcp.access.quotas import CALLERS, OwnQuotas, Window
 from mmflow_mcp.clock import FixedClock, SystemClock
 from mmflow_mcp.fleet.redis import RedisServer
@@ -124,6 +124,11 @@ def fleet(url: str, clock: SystemClock | FixedClock | None = None) -> FleetQuota
 class TestTheFleet:
     """Replicas on one server."""
 
+    @pytest.fixture(autouse=True)
+    def _patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A busy machine is no server that went away."""
+        monkeypatch.setattr("mmflow_mcp.access.fleet_quotas.PATIENCE_SECONDS", 5.0)
+
     async def test_replicas_share_a_quota(self, redis_server: RedisProcess) -> None:
         """Asked of two at once, exactly the limit is allowed in all, and the numbers add up."""
         one, two = fleet(redis_server.url), fleet(redis_server.url)
@@ -220,8 +225,11 @@ class TestTheFleet:
             await quotas.close()
             process.stop()
 
-    async def test_a_server_that_hangs_holds_nobody_up(self) -> None:
+    async def test_a_server_that_hangs_holds_nobody_up(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """It answers nothing: one question waits half a second, the next none."""
+        monkeypatch.setattr("mmflow_mcp.access.fleet_quotas.PATIENCE_SECONDS", PATIENCE_SECONDS)
         # Connections wait in the backlog and are never accepted.
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
