@@ -286,7 +286,7 @@ def _teller(app: App) -> Callable[[int], None]:
 
 
 async def test_listeners_leave_nothing_behind() -> None:
-    """Five hundred that come and go: no listener and no open stream is left."""
+    """Two hundred that come and go: no listener and no open stream is left."""
     asked = b"GET /api/v1/streams/trades?coin=BTC HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     async with world(anon_per_minute=0) as app, served(app) as base:
         address = httpx2.URL(base)
@@ -296,9 +296,9 @@ async def test_listeners_leave_nothing_behind() -> None:
                 await socket.send(asked)
                 assert (await socket.receive()).startswith(b"HTTP/1.1 200 ")
 
-        for _ in range(10):
+        for _ in range(5):
             async with anyio.create_task_group() as tasks:
-                for _ in range(50):
+                for _ in range(40):
                     tasks.start_soon(visit)
         board = app.core().tape.tape("hyperliquid").board
         with anyio.fail_after(10):

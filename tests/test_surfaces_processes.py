@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,23 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         check=False,
         env={**ENVIRONMENT, **environment},
     )
+
+
+Here = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Here:
+    """A command in this process, which spares the start of another, and what it printed."""
+    for name in [name for name in os.environ if name.startswith("MMFLOW_")]:
+        monkeypatch.delenv(name)
+
+    def run_here(*words: str) -> subprocess.CompletedProcess[str]:
+        status = main(words)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(words, status, said.out, said.err)
+
+    return run_here
 
 
 @pytest.mark.anyio
@@ -228,17 +245,17 @@ def test_call_answers_in_the_shell() -> None:
     assert "as of 20" in table.stdout
 
 
-def test_call_teaches_on_stderr_and_in_the_envelope() -> None:
+def test_call_teaches_on_stderr_and_in_the_envelope(here: Here) -> None:
     """A wrong question: status 2, the sentence on stderr, or an error envelope with --json."""
-    said = run("call", "get_funding", "coins=BTC", "venues=binanse", *SIM)
+    said = here("call", "get_funding", "coins=BTC", "venues=binanse", *SIM)
     assert (2, "") == (said.returncode, said.stdout)
     assert "Nearest: binance" in said.stderr
-    asked = run("call", "get_funding", "venues=binanse", "--json", *SIM)
+    asked = here("call", "get_funding", "venues=binanse", "--json", *SIM)
     assert 2 == asked.returncode
     assert {"error", "data", "meta"} == set(json.loads(asked.stdout))
-    unknown = run("call", "get_fundin", *SIM)
+    unknown = here("call", "get_fundin", *SIM)
     assert "Nearest: get_funding" in unknown.stderr
-    failed = run("call", "get_funding", "venues=all", *SIM, "--fault", "*:http=503")
+    failed = here("call", "get_funding", "venues=all", *SIM, "--fault", "*:http=503")
     assert 1 == failed.returncode
     assert "http 503" in failed.stderr
 
@@ -254,16 +271,16 @@ def test_call_teaches_on_stderr_and_in_the_envelope() -> None:
         ["--deadline", "0"],
     ],
 )
-def test_bad_options_are_one_sentence(words: list[str]) -> None:
+def test_bad_options_are_one_sentence(here: Here, words: list[str]) -> None:
     """What cannot be meant is told in one line with what fits, status 2, no traceback."""
-    result = run("call", "get_funding", "coins=BTC", *words)
+    result = here("call", "get_funding", "coins=BTC", *words)
     assert 2 == result.returncode
     assert "Traceback" not in result.stderr
     assert "Fits" in result.stderr or "fits" in result.stderr
     assert 1 == len(result.stderr.strip().splitlines())
 
 
-def test_options_stand_before_or_after_the_command() -> None:
+def test_options_stand_before_or_after_the_command(here: Here) -> None:
     """And words of the question may follow them: nothing that was said is dropped."""
     orders = [
         [*SIM, "call", "get_funding", "coins=BTC", "--json"],
@@ -271,7 +288,7 @@ def test_options_stand_before_or_after_the_command() -> None:
         ["call", "--json", *SIM, "get_funding", "coins=BTC"],
         ["call", "get_funding", *SIM, "--json", "coins=BTC"],
     ]
-    answers = [run(*words) for words in orders]
+    answers = [here(*words) for words in orders]
     assert [0] * 4 == [answer.returncode for answer in answers], answers[0].stderr
     assert 1 == len({answer.stdout for answer in answers})
     assert [1] == [len(json.loads(answers[0].stdout)["data"])]
@@ -295,33 +312,33 @@ def test_other_peoples_pipes_are_no_failure_of_ours() -> None:
     assert "fits: 0 to 65535" in port.stderr
 
 
-def test_doctor_finds_everything_well_on_a_healthy_market() -> None:
+def test_doctor_finds_everything_well_on_a_healthy_market(here: Here) -> None:
     """Every venue and capability, ok, status 0; the ledger below."""
-    result = run("doctor", *SIM)
+    result = here("doctor", *SIM)
     assert 0 == result.returncode, result.stdout
     for venue in MARKET.venues():
         assert re.search(rf"^{venue} +funding +(ok|slow)", result.stdout, re.MULTILINE)
     assert "0 with something wrong" in result.stdout
 
 
-def test_doctor_tells_what_is_wrong() -> None:
+def test_doctor_tells_what_is_wrong(here: Here) -> None:
     """blocked, changed and failing are told apart, status 1."""
     faults = ["okx:http=503", "bybit:http=451", "gateio:html"]
     options = [word for fault in faults for word in ("--fault", fault)]
-    result = run("doctor", *SIM, *options)
+    result = here("doctor", *SIM, *options)
     assert 1 == result.returncode
     for venue, state in (("okx", "failing"), ("bybit", "blocked"), ("gateio", "changed")):
         assert re.search(rf"^{venue} +funding +{state}", result.stdout, re.MULTILINE)
 
 
-def test_capture_saves_what_replays(tmp_path: Path) -> None:
+def test_capture_saves_what_replays(here: Here, tmp_path: Path) -> None:
     """The traffic behind a question answers the same question later, from the file."""
     file = tmp_path / "traffic.har"
     question = ["get_funding", "coins=BTC,ETH", "venues=all"]
-    saved = run("capture", str(file), " ".join(question), *SIM)
+    saved = here("capture", str(file), " ".join(question), *SIM)
     assert 0 == saved.returncode, saved.stderr
-    live = json.loads(run("call", *question, "--json", *SIM).stdout)
-    again = json.loads(run("call", *question, "--json", "--source", f"replay:{file}").stdout)
+    live = json.loads(here("call", *question, "--json", *SIM).stdout)
+    again = json.loads(here("call", *question, "--json", "--source", f"replay:{file}").stdout)
     assert again["meta"]["source"].startswith("replay:")
     without = [{k: v for k, v in row.items() if k != "fetchedAt"} for row in live["data"]]
     replayed = [{k: v for k, v in row.items() if k != "fetchedAt"} for row in again["data"]]
@@ -352,9 +369,9 @@ def test_demo_tells_its_story() -> None:
         assert part in result.stdout
 
 
-def test_replay_of_our_samples_names_what_it_does_not_hold() -> None:
+def test_replay_of_our_samples_names_what_it_does_not_hold(here: Here) -> None:
     """Recorded venues answer, the others are missing with the reason, times are as recorded."""
-    result = run(
+    result = here(
         "call",
         "get_funding",
         "coins=BTC",
@@ -374,10 +391,10 @@ def test_replay_of_our_samples_names_what_it_does_not_hold() -> None:
 
 
 @pytest.mark.skipif(not RECORDINGS.exists(), reason="the recordings are not on this machine")
-def test_the_recorded_chains_give_the_contracts_figures() -> None:
+def test_the_recorded_chains_give_the_contracts_figures(here: Here) -> None:
     """CONTRACT section 10: totalGex of the chains of 2026-08-22, +241.7 M and +25.4 M."""
     for underlying, expected in (("BTC", 241.7), ("ETH", 25.4)):
-        answer = run(
+        answer = here(
             "call",
             "get_gex",
             f"underlying={underlying}",
@@ -392,9 +409,9 @@ def test_the_recorded_chains_give_the_contracts_figures() -> None:
 
 @pytest.mark.skipif(not RECORDINGS.exists(), reason="the recordings are not on this machine")
 @pytest.mark.parametrize("tool", ["get_funding", "get_oi"])
-def test_the_recordings_answer_for_every_venue_that_they_hold(tool: str) -> None:
+def test_the_recordings_answer_for_every_venue_that_they_hold(here: Here, tool: str) -> None:
     """BTC and ETH of all venues: who is recorded answers, everyone else is named with a reason."""
-    result = run(
+    result = here(
         "call", tool, "coins=BTC,ETH", "venues=all", "--json", "--source", f"replay:{RECORDINGS}"
     )
     envelope = json.loads(result.stdout)

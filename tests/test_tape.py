@@ -275,7 +275,7 @@ class TestTape:
         tape.take([one(4, ts=day)], day)
         assert ([4], []) == (ids(list(tape.order)), list(tape.large))
 
-    def test_a_million_prints_leave_as_much_as_a_hundred_thousand(self) -> None:
+    def test_many_prints_leave_as_much_as_few(self) -> None:
         """Every container is bounded, by number where time does not do it."""
         coins = ("BTC", "ETH", "SOL")
         tape = tape_of(*coins, all_most=20_000, large_most=2_000)
@@ -296,7 +296,7 @@ class TestTape:
         number = 0
         kept: list[list[int]] = []
         for _ in range(10):
-            for _ in range(1_000):
+            for _ in range(300):
                 now = NOW + number * 2
                 usd = 60_000.0 if number % 900 == 0 else 500.0
                 frame = [
@@ -305,7 +305,7 @@ class TestTape:
                 number += 100
                 tape.take(frame, now)
             kept.append(sizes())
-        assert 1_000_000 == tape.serial
+        assert 300_000 == tape.serial
         most = [20_400, 4_400, 4_400, 40_500, 100, 20_400, 41_000, 0]
         for found in kept:
             assert all(a <= b for a, b in zip(found, most, strict=True)), found
