@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # From the top down: a file may import its own floor and those below it.
 FLOORS = (
-    ("__main__",),
+    ("__main__", "markets"),
     ("surfaces",),
     ("app",),
     ("endpoints",),
