@@ -1,12 +1,14 @@
 """What is compared against: a server on the same SDK whose 25 tools return constants.
 
-With a file as its argument the tools return that file's result (JSON of a tools/call result).
+With a file as its argument the tools return that file's result (JSON of a tools/call result), and
+with a port after it they are served over HTTP instead of stdio.
 """
 
 import json
 import sys
 from pathlib import Path
 
+import uvicorn
 from mcp.server import MCPServer
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
@@ -59,6 +61,10 @@ def tool(number: int) -> Tool:
     )
 
 
-MCPServer("constant", version="1", tools=[tool(n) for n in range(25)], log_level="WARNING").run(
-    "stdio"
-)
+server = MCPServer("constant", version="1", tools=[tool(n) for n in range(25)], log_level="WARNING")
+if len(sys.argv) > 2:
+    uvicorn.run(
+        server.streamable_http_app(), port=int(sys.argv[2]), log_level="warning", access_log=False
+    )
+else:
+    server.run("stdio")

@@ -6,6 +6,7 @@ reads raw bytes, so that most of the time is the server's.
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -34,18 +35,23 @@ class Connection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._left = b""
 
-    def ask(self, path: str, headers: str = HEADERS) -> None:
+    def ask(self, request: bytes) -> None:
         """Send a question."""
-        self._socket.sendall(f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode())
+        self._socket.sendall(request)
 
     def answer(self) -> tuple[bytes, bytes]:
         """Head and body of the answer; raises when it is no 200."""
+        head, body = self.any_answer()
+        if b" 200 " not in head[:20]:
+            raise RuntimeError(head.decode("latin-1"))
+        return head, body
+
+    def any_answer(self) -> tuple[bytes, bytes]:
+        """Head and body of the answer, whatever its status."""
         data = self._left
         while b"\r\n\r\n" not in data:
             data += self._read()
         head, _, body = data.partition(b"\r\n\r\n")
-        if b" 200 " not in head[:20]:
-            raise RuntimeError(head.decode("latin-1"))
         length = int(head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
         parts, have = [body], len(body)
         while have < length:
@@ -68,41 +74,51 @@ class Connection:
 
 
 @contextlib.contextmanager
-def listening(arguments: list[str], port: int) -> Iterator[None]:
-    """A server in a process of its own, once it listens."""
-    child = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stderr=subprocess.DEVNULL)
+def listening(arguments: list[str], port: int, **environment: str) -> Iterator[int]:
+    """A server in a process of its own, once it listens; its process id."""
+    child = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+    )
     try:
         for _ in range(400):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
                 break
             time.sleep(0.05)
-        yield
+        yield child.pid
     finally:
         child.terminate()
         child.wait(timeout=20)
 
 
-def once(port: int, path: str) -> tuple[bytes, bytes]:
+def get(path: str, headers: str = HEADERS) -> bytes:
+    """A question as it is sent."""
+    return f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode()
+
+
+def once(port: int, request: bytes) -> tuple[bytes, bytes]:
     """One question on a connection of its own."""
     connection = Connection(port)
     try:
-        connection.ask(path)
+        connection.ask(request)
         return connection.answer()
     finally:
         connection.close()
 
 
-def rate(port: int, path: str) -> float:
+def rate(port: int, request: bytes) -> float:
     """Answers a second, over some connections for a while."""
     connections = [Connection(port) for _ in range(CONNECTIONS)]
     try:
         for connection in connections:
-            connection.ask(path)
+            connection.ask(request)
         done, started = 0, time.perf_counter()
         while time.perf_counter() - started < BATCH_SECONDS:
             for connection in connections:
                 connection.answer()
-                connection.ask(path)
+                connection.ask(request)
             done += len(connections)
         spent = time.perf_counter() - started
         for connection in connections:
@@ -113,42 +129,49 @@ def rate(port: int, path: str) -> float:
     return done / spent
 
 
-def compare(ours: int, path: str, folder: Path) -> tuple[float, float, int]:
-    """Answers a second of ours and of the bare route, and the size of the answer."""
-    _, body = once(ours, path)
-    kept, bare = folder / "body.json", free_port()
-    kept.write_bytes(body)
+def compare(ours: tuple[int, bytes], constant: tuple[int, bytes]) -> tuple[float, float]:
+    """Answers a second of ours and of a constant, each a port and the question put to it."""
     mine, theirs = [], []
-    with listening([str(HERE / "bare_server.py"), str(bare), str(kept)], bare):
-        for turn in range(ROUNDS):
-            # Batches in turn, so that a drift of the machine meets both; fetched anew before.
-            once(ours, path)
-            rates = rate(ours, path), rate(bare, "/constant")
-            if turn:
-                mine.append(rates[0])
-                theirs.append(rates[1])
+    for turn in range(ROUNDS):
+        # Batches in turn, so that a drift of the machine meets both; fetched anew before.
+        once(*ours)
+        rates = rate(*ours), rate(*constant)
+        if turn:
+            mine.append(rates[0])
+            theirs.append(rates[1])
     # The best of each: what slows a batch is the neighbours of this process, not the server.
-    return max(mine), max(theirs), len(body)
+    return max(mine), max(theirs)
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[int]:
+    """`serve` on simulated venues, each in a process of its own, without quota; its port."""
+    port = free_port()
+    with simulated_venues() as base:
+        serve = ["serve", "--port", str(port), "--source", f"sim:{base}", "--record", "off"]
+        with listening([*SERVER, *serve], port, MMFLOW_ANON_PER_MINUTE="0"):
+            yield port
 
 
 def measure(say: Callable[[str], None]) -> list[Figure]:
     """Bodies small and large."""
     figures = []
-    with simulated_venues() as base, tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        serve = ["serve", "--port", str(port), "--source", f"sim:{base}", "--record", "off"]
-        with listening([*SERVER, *serve], port):
-            for name, path in QUESTIONS.items():
-                mine, theirs, size = compare(port, path, Path(folder))
-                json.loads(once(port, path)[1])
-                say(f"rest {name}: ours {mine:.0f}/s, bare {theirs:.0f}/s, {size} bytes")
-                figures.append(
-                    Figure(
-                        f"bare route / warm REST, {name}",
-                        theirs / mine,
-                        1.25,
-                        "x",
-                        f"{size:,} bytes, {CONNECTIONS} connections; 1.25 = 0.8 x the requests",
-                    )
+    with serving() as port, tempfile.TemporaryDirectory() as folder:
+        for name, path in QUESTIONS.items():
+            _, body = once(port, get(path))
+            json.loads(body)
+            kept, bare = Path(folder) / "body.json", free_port()
+            kept.write_bytes(body)
+            with listening([str(HERE / "bare_server.py"), str(bare), str(kept)], bare):
+                mine, theirs = compare((port, get(path)), (bare, get("/constant")))
+            say(f"rest {name}: ours {mine:.0f}/s, bare {theirs:.0f}/s, {len(body)} bytes")
+            figures.append(
+                Figure(
+                    f"bare route / warm REST, {name}",
+                    theirs / mine,
+                    1.25,
+                    "x",
+                    f"{len(body):,} bytes, {CONNECTIONS} connections; 1.25 = 0.8 x the requests",
                 )
+            )
     return figures
