@@ -99,7 +99,8 @@ def _recorder(app: App) -> dict[str, Any]:
     told["failures"] = {name: _PLACES.sub("the store", s) for name, s in health.failures.items()}
     now, grid = app.clock.now_ms(), samplings()
     told["lateMs"] = {
-        name: max(0, cell(now - _GRACE_MS, grid[name].every_ms) - at) for name, at in health.last.items()
+        name: max(0, cell(now - _GRACE_MS, grid[name].every_ms) - at)
+        for name, at in health.last.items()
     }
     return told
 
