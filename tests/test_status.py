@@ -80,7 +80,13 @@ async def test_page_json_and_resource_tell_the_same() -> None:
                     host.pop("seconds")
             assert facts["checkedAt"] == app.clock.now_ms()
         said = json.loads(getattr(told, "text", ""))
-        assert [v["venue"] for v in facts["venues"]] == [v["venue"] for v in said["venues"]]
+        for one in facts["venues"]:
+            one.pop("recentMs", None)
+        for one in said["venues"]:
+            for host in one.get("paused", ()):
+                host.pop("seconds")
+        # A model need not read the last latencies one by one.
+        assert facts == said
         okx = venue(app, "okx")
         assert ("failing", "http 503") == (okx["state"], okx["reason"])
         assert {None} == set(okx["recentMs"])

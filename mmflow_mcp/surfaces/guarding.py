@@ -33,7 +33,7 @@ FREE = frozenset(
     {"/", "/docs", "/status", "/healthz", "/readyz", "/favicon.ico", "/api/v1/openapi"}
 )
 # What those pages load.
-FREE_BELOW = ("/assets/", "/docs/")
+FREE_BELOW = ("/assets/", "/docs/examples/")
 CHALLENGE = (b"www-authenticate", b'Bearer realm="mmflow-mcp"')
 
 

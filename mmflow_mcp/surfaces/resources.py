@@ -71,7 +71,7 @@ def _add_catalogue(server: MCPServer, app: App) -> None:
     async def status() -> str:
         from mmflow_mcp.surfaces.status import status_facts  # noqa: PLC0415
 
-        return to_json(status_facts(app)).decode()
+        return to_json(status_facts(app, recent=False)).decode()
 
 
 def _add_history(server: MCPServer, app: App) -> None:

@@ -30,34 +30,35 @@ _PLACES = re.compile(r"(?<!\S)(?:sqlite:|rediss?://|[A-Za-z]:\\|/)\S*[^\s:;,.]")
 _GRACE_MS = 30_000
 
 
-def health_object(health: Health) -> dict[str, Any]:
+def health_object(health: Health, *, recent: bool = False) -> dict[str, Any]:
     """One venue's health; unknown is left out. `recentMs`: null for a request that failed."""
     out = {camel(name): value for name, value in asdict(health).items() if value is not None}
     if health.latency_ms is not None:
         out["latencyMs"] = round(health.latency_ms, 1)
     del out["recent"]
-    if health.recent:
+    if recent and health.recent:
         out["recentMs"] = [None if ms is None else round(ms, 1) for ms in health.recent]
     return out
 
 
-def status_facts(app: App) -> dict[str, Any]:
+def status_facts(app: App, *, recent: bool = True) -> dict[str, Any]:
     """Everything there is to tell of this server's health, secrets and places left out.
 
     Every venue that is live, the recorder, the feeds. Times in epoch ms, spans in seconds.
+    `recent`: with the last latencies one by one, which a model need not read.
     """
     core = app.built
     return {
         "source": app.kind,
         "version": __version__,
         "checkedAt": app.clock.now_ms(),
-        "venues": _venues(app, core),
+        "venues": _venues(app, core, recent=recent),
         "recorder": _recorder(app),
         "feeds": [] if core is None else _feeds(core.tape),
     }
 
 
-def _venues(app: App, core: Core | None) -> list[dict[str, Any]]:
+def _venues(app: App, core: Core | None, *, recent: bool) -> list[dict[str, Any]]:
     off = core.venues_off if core is not None else venues_of(app.settings.venues_off) or ()
     paused = {} if core is None else _paused(core)
     found = []
@@ -65,7 +66,7 @@ def _venues(app: App, core: Core | None) -> list[dict[str, Any]]:
         if venue.status != "live":
             continue
         health = Health(venue.id) if core is None else core.upstream.health.of(venue.id)
-        one = health_object(health) | {"name": venue.name, "kind": venue.kind}
+        one = health_object(health, recent=recent) | {"name": venue.name, "kind": venue.kind}
         if venue.id in off:
             one["state"] = "off"
         if venue.id in paused:

@@ -98,7 +98,8 @@ def _banner(site: Site) -> Html | None:
     else:
         said = ("Recordings.", " This server replays what was recorded: not the market of now.")
     held = " Its clock is held at one moment." if site.pinned else ""
-    return tag("p", tag("strong", said[0]), said[1], held, class_="banner", role="note")
+    words = tag("p", tag("strong", said[0]), said[1], held)
+    return tag("aside", words, class_="banner", aria_label="Where answers come from")
 
 
 def _top(path: str) -> Html:
