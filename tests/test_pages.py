@@ -354,7 +354,8 @@ class TestStatus:
         """Reasons come from outside."""
         one: dict[str, Any] = {"venue": EVIL, "name": EVIL, "state": EVIL, "requests": 1}
         one |= {"failures": 1, "reason": EVIL, "recentMs": [None]}
-        feed = {"venue": EVIL, "channel": EVIL, "connected": False, "reconnects": 0, "reason": EVIL}
+        feed = {"venue": EVIL, "channel": EVIL, "connected": True, "reconnects": 0, "reason": EVIL}
+        feed["subscribed"] = 0
         recorder = {"state": "running", "level": "full", "stored": 1, "refused": 0, "last": {}}
         recorder |= {"failures": {EVIL: EVIL}, "lateMs": {}, "missed": {}}
         facts = {"source": "sim", "version": "0", "checkedAt": 1_789_453_123_000}
@@ -363,6 +364,29 @@ class TestStatus:
         assert [] == found.faults
         assert not found.all("img")
         assert 5 <= "".join(found.texts).count(EVIL)
+
+    @pytest.mark.parametrize(
+        ("connected", "subscribed", "reason", "word"),
+        [
+            (True, 3, False, "listening"),
+            (True, 0, False, "subscribing"),
+            (True, 0, True, "not subscribed"),
+            (False, 0, True, "not connected"),
+            (False, 3, False, "connecting"),
+        ],
+    )
+    def test_an_open_socket_is_not_yet_a_feed(
+        self, *, connected: bool, subscribed: int, reason: bool, word: str
+    ) -> None:
+        """Only one that the venue has taken a subscription on is told as listening."""
+        feed: dict[str, Any] = {"venue": "okx", "channel": "trades", "connected": connected}
+        feed |= {"subscribed": subscribed, "reconnects": 0}
+        feed |= {"reason": "refused: x"} if reason else {}
+        facts = {"source": "sim", "version": "0", "checkedAt": 0, "venues": [], "feeds": [feed]}
+        facts["recorder"] = {"state": "off", "level": "off"}
+        page = status_page(Site("live", pinned=False, key=False), facts)
+        assert re.search(rf"</span> {word}</span>", page)
+        assert (word == "listening") == ("is-ok" in page)
 
     def test_bars_say_what_they_show(self) -> None:
         """A bar for each request, a failure of full height; the same in words."""

@@ -168,14 +168,27 @@ def _feeds(facts: Facts) -> Child:
     return [head, tag("div", inside, id="fed", data_live=True)]
 
 
+def _feed_state(one: Facts) -> tuple[str, str]:
+    """A socket that is open brings nothing before the venue has taken a subscription."""
+    failing = "reason" in one
+    if one["connected"] and one["subscribed"]:
+        return "ok", "listening"
+    if one["connected"]:
+        return ("failing", "not subscribed") if failing else ("unknown", "subscribing")
+    return ("failing", "not connected") if failing else ("unknown", "connecting")
+
+
 def _feed(one: Facts, now: int, heads: tuple[str, ...]) -> Html:
-    connected = one["connected"]
-    state = "ok" if connected else "failing" if "reason" in one else "unknown"
-    word = "connected" if connected else "not connected" if "reason" in one else "connecting"
+    state, word = _feed_state(one)
     mark = tag("span", STATES[state][1], aria_hidden="true")
     return tag(
         "tr",
-        tag("th", f"{one['venue']} {one['channel']}", scope="row", role="rowheader"),
+        tag(
+            "th",
+            f"{one['venue']} {one['channel'].replace('/', ' ')}",
+            scope="row",
+            role="rowheader",
+        ),
         _cell(heads[1], tag("span", mark, f" {word}", class_=f"state is-{state}")),
         _cell(heads[2], _ago(one.get("heardAt"), now)),
         _cell(heads[3], f"{one['reconnects']:,}"),
