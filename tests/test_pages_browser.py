@@ -12,6 +12,8 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from browsers import BROWSER, NAMES, Tab, browsing
 from test_sse import served
 
+from mmflow_mcp.access.keys import make_key
+from mmflow_mcp.access.store import open_keys
 from mmflow_mcp.app import running
 from mmflow_mcp.settings import from_environment
 
@@ -25,6 +27,9 @@ FAULT = "okx/candles:http=404,times=2"
 
 # Timers of pages run twenty times as fast.
 HASTE = "const slow = setTimeout; setTimeout = (f, ms, ...all) => slow(f, ms / 20, ...all);"
+
+# The key of the server that was started last.
+KEYS: list[str] = []
 
 
 class Visitor:
@@ -85,7 +90,13 @@ class Visitor:
 
 @asynccontextmanager
 async def _both(folder: Path) -> AsyncIterator[tuple[Tab, str]]:
-    settings = from_environment({}, source="sim", record="off", faults=FAULT, anon_per_minute=1000)
+    given = {"source": "sim", "record": "off", "faults": FAULT, "data": str(folder / "data")}
+    settings = from_environment({}, anon_per_minute=1000, **given)
+    text, key = make_key("browser", 0, 777)
+    keys = open_keys("", folder / "data")
+    await keys.add(key)
+    await keys.close()
+    KEYS.append(text)
     async with running(settings) as app, served(app) as base, browsing(folder) as tab:
         yield tab, base
 
@@ -242,6 +253,19 @@ class TestDocs:
         assert "$KEY" in visitor.part("get_kimchi", "pre[id$=curl]")
         stores = "[localStorage.length, sessionStorage.length, document.cookie.length]"
         assert [0, 0, 0] == visitor.run(stores)
+
+    def test_a_good_key_is_counted_by_itself(self, visitor: Visitor) -> None:
+        """It has a limit of its own; a stream that shows it is heard, and stopped, as any other."""
+        visitor.open("/docs")
+        visitor.run(f"document.getElementById('key').value = {KEYS[-1]!r}")
+        assert visitor.ask("get_kimchi").startswith("200 ")
+        assert "x-ratelimit-limit: 777" in visitor.part("get_kimchi", ".headers")
+        visitor.run("document.querySelector('#watch_trades .go').click()")
+        body = "document.querySelector('#watch_trades .body').textContent"
+        visitor.until(f'({body}.match(/^trade \\d+\\S*\\n  {{"coin"/gm) ?? []).length >= 3')
+        visitor.run("document.querySelector('#watch_trades .stop').click()")
+        visitor.until("document.querySelector('#watch_trades .state').textContent === 'Stopped'")
+        visitor.until("!document.querySelector('#watch_trades .go').hidden")
 
     def test_an_example_is_executed_when_it_is_opened(self, visitor: Visitor) -> None:
         """Asked for once, and only then."""
