@@ -56,6 +56,11 @@ class App:
         self.recorder: Recorder | None = None
         self._keeping = False
 
+    @property
+    def built(self) -> "Core | None":
+        """The parts, None while nobody has needed them: looking builds nothing."""
+        return self._core
+
     def core(self) -> "Core":
         """The parts, built once."""
         if self._core is None:

@@ -385,3 +385,19 @@ async def test_sockets_pass_through_whatever_the_state(world: World) -> None:
     socket._states = world.breaker._states
     assert 403 == (await socket.handle_async_request(plain)).status_code
     assert GEO.reason == await world.ask()
+
+
+async def test_it_tells_which_hosts_are_left_alone(world: World) -> None:
+    """Why and for how long; a failed host until it has answered, a rate limit until it is over."""
+    assert [] == world.breaker.refused()
+    await world.fail(VenueRefused("refused: x"), 3)
+    limited = VenueRateLimited(429, retry_after=30.0)
+    world.mood = limited
+    await world.ask("limits.example")
+    told = {one.host: (one.reason, one.seconds) for one in world.breaker.refused()}
+    assert {HOST: ("refused: x", 10.0), "limits.example": (limited.reason, 30.0)} == told
+    world.clock.advance(30)
+    assert [(HOST, 0.0)] == [(one.host, one.seconds) for one in world.breaker.refused()]
+    world.mood = None
+    await world.ask()
+    assert [] == world.breaker.refused()

@@ -27,7 +27,11 @@ _HOUR_MS = 3_600_000
 
 @dataclass(slots=True)
 class Health:
-    """How the recorder is doing. `last`: sampling -> the cell it last wrote, epoch ms."""
+    """How the recorder is doing. `last`: sampling -> the cell it last wrote, epoch ms.
+
+    `missed`: sampling -> cells that were left out between two that this process wrote in one turn
+    as the one that records.
+    """
 
     level: str
     leading: bool = False
@@ -35,6 +39,7 @@ class Health:
     stored: int = 0
     refused: int = 0
     failures: dict[str, str] = field(default_factory=dict)
+    missed: dict[str, int] = field(default_factory=dict)
 
 
 class Recorder:
@@ -53,6 +58,8 @@ class Recorder:
         self._sleep = sleep
         self._due: dict[str, int] = {}
         self._pruned = 0
+        # The last cell of each sampling since this process began to lead.
+        self._line: dict[str, int] = {}
         self.health = Health(level)
         rank = LEVELS.index(level)
         self.samplings = [s for s in samplings().values() if LEVELS.index(s.level) <= rank]
@@ -63,6 +70,8 @@ class Recorder:
             while True:
                 if await self._leads():
                     await self.turn()
+                else:
+                    self._line.clear()
                 await self._sleep(self._pause())
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(2):
@@ -109,11 +118,20 @@ class Recorder:
             log.warning("%s could not be recorded: %s", one.name, error)
             return
         self.health.failures.pop(one.name, None)
+        self._count_missed(one, at_ms)
         self.health.last[one.name] = at_ms
         self.health.stored += written.stored
         self.health.refused += written.refused
         for uri in sorted(_changed(one, samples)):
             self._core.bus.publish(uri)
+
+    def _count_missed(self, one: Sampling, at_ms: int) -> None:
+        """Cells between the last one written and this; another process may have led before."""
+        before = self._line.get(one.name)
+        self._line[one.name] = at_ms
+        if before is not None:
+            missed = (at_ms - before) // one.every_ms - 1
+            self.health.missed[one.name] = self.health.missed.get(one.name, 0) + max(0, missed)
 
     def _pause(self) -> float:
         """Seconds to the next moment at which something is due, or the lease wants renewing."""

@@ -42,7 +42,7 @@ JSON: Headers = [
 
 
 class Finished:
-    """A body of JSON with its status and headers; `cache` is its Cache-Control."""
+    """A body with its status and headers; `cache` is its Cache-Control, `base` tells what it is."""
 
     def __init__(
         self,
@@ -51,10 +51,11 @@ class Finished:
         status: int = 200,
         cache: str = "no-store",
         more: Sequence[tuple[bytes, bytes]] = (),
+        base: Headers = JSON,
     ) -> None:
         self.status = status
         self.body = body
-        self._headers: Headers = [*JSON, (b"cache-control", cache.encode()), *more]
+        self._headers: Headers = [*base, (b"cache-control", cache.encode()), *more]
         self._tag = blake2b(body, digest_size=12).hexdigest().encode() if status == 200 else b""
         self._plain = self._form(body, b'"%b"')
         self._zipped: _Form | None = None

@@ -32,6 +32,8 @@ STREAMS = "/api/v1/streams/"
 FREE = frozenset(
     {"/", "/docs", "/status", "/healthz", "/readyz", "/favicon.ico", "/api/v1/openapi"}
 )
+# What those pages load.
+FREE_BELOW = ("/assets/", "/docs/examples/")
 CHALLENGE = (b"www-authenticate", b'Bearer realm="mmflow-mcp"')
 
 
@@ -112,7 +114,8 @@ class Guard:
             finally:
                 await self.close()
         elif scope["type"] == "http":
-            if scope["path"] in FREE or scope["method"] == "OPTIONS":
+            path = scope["path"]
+            if path in FREE or path.startswith(FREE_BELOW) or scope["method"] == "OPTIONS":
                 await self._inner(scope, receive, send)
             else:
                 await self._guard(scope, receive, send)

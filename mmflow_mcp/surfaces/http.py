@@ -20,6 +20,7 @@ from mmflow_mcp.clock import Clock
 from mmflow_mcp.settings import Settings
 from mmflow_mcp.surfaces.guarding import guarded, openness
 from mmflow_mcp.surfaces.mcp import build_server
+from mmflow_mcp.surfaces.pages import pages, strays
 from mmflow_mcp.surfaces.rest import Rest, refusal
 from mmflow_mcp.surfaces.sse import Stream, streams
 
@@ -140,7 +141,7 @@ def build_app(
     layers: Sequence[Layer] = (),
     routes: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
-    """The ASGI application: `/mcp`, REST under `/api` and `/healthz`.
+    """The ASGI application: `/mcp`, REST under `/api`, the pages and `/healthz`.
 
     `layers` stand before all of them, the first outermost; `routes` are further pages and streams.
     """
@@ -158,9 +159,10 @@ def build_app(
     # Under /api and before /: what is no path of REST is told the nearest.
     every = [
         Route("/healthz", healthz),
+        *pages(app),
         *routes,
         Mount("/api", rest),
-        Mount("/", inner),
+        Mount("/", strays(inner, app)),
     ]
     others = EndStreams(Starlette(routes=every, lifespan=lifespan), stopping)
     whole = faces(rest, streams(app, stopping), others)

@@ -65,13 +65,13 @@ def _add_catalogue(server: MCPServer, app: App) -> None:
         "mmflow://status",
         name="status",
         title="Venue health",
-        description="How every venue asked so far last answered, and what is being recorded",
+        description="How every venue last answered, what is being recorded, which feeds run",
         mime_type=JSON,
     )
     async def status() -> str:
-        from mmflow_mcp.surfaces.status import status_page  # noqa: PLC0415
+        from mmflow_mcp.surfaces.status import status_facts  # noqa: PLC0415
 
-        return to_json(status_page(app.core(), app.recorder)).decode()
+        return to_json(status_facts(app, recent=False)).decode()
 
 
 def _add_history(server: MCPServer, app: App) -> None:

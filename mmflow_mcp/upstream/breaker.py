@@ -61,6 +61,18 @@ class _State:
         self.pause, self.error = FIRST_PAUSE, None
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A host that is left alone: why, and for how many seconds more.
+
+    0 seconds: the next request tries it again, or one is trying.
+    """
+
+    host: str
+    reason: str
+    seconds: float
+
+
 class BreakerTransport(httpx2.AsyncBaseTransport):
     """Refuses at once while a host is known to be down. Sockets pass through."""
 
@@ -93,6 +105,18 @@ class BreakerTransport(httpx2.AsyncBaseTransport):
                 state.probing = False
         self._answered(state, turn)
         return response
+
+    def refused(self) -> list[Refused]:
+        """The hosts that are left alone now, by name."""
+        now = self._clock.monotonic()
+        found = []
+        for host, state in sorted(self._states.items()):
+            left = max(0.0, state.open_until - now)
+            # After a rate limit everyone may ask again at once.
+            over = left == 0.0 and isinstance(state.error, VenueRateLimited)
+            if state.error is not None and not over:
+                found.append(Refused(host, state.error.reason, left))
+        return found
 
     def _admit(self, state: _State) -> bool:
         """Whether this request is the one that tries a failed host again; raises while open."""

@@ -64,8 +64,9 @@ class Upstream:
             attempt_seconds=attempt_seconds,
         )
         spent = BudgetTransport(judged, clock, meters)
+        breaker = BreakerTransport(RetryTransport(spent, clock), clock)
         self._cache = CacheTransport(
-            BreakerTransport(RetryTransport(spent, clock), clock),
+            breaker,
             clock=clock,
             tasks=tasks,
             max_bytes=cache_bytes,
@@ -76,6 +77,7 @@ class Upstream:
             transport=self._cache, trust_env=False, timeout=attempt_seconds
         )
         self.peek = self._cache.peek
+        self.refused = breaker.refused
 
     async def fetch(self, call: Call, deadline: float) -> tuple[Wire, str | None]:
         """The answer to a call, and why it is stale if it is.

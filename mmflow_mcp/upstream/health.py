@@ -1,17 +1,24 @@
 """The venue health ledger: what every venue last did, for `doctor`, pages and resources."""
 
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mmflow_mcp.clock import Clock
 from mmflow_mcp.errors import VenueBlocked, VenueChanged, VenueError
 
 SLOW_MS = 2_000
+# So many requests are remembered one by one.
+RECENT = 60
 
 
 @dataclass(slots=True)
 class Health:
-    """One venue as it was last seen. `state`: unknown, ok, slow, blocked, changed or failing."""
+    """One venue as it was last seen. `state`: unknown, ok, slow, blocked, changed or failing.
+
+    `reason`: why it is not well now, `last_reason` what it last failed with, whether or not it has
+    recovered. `recent`: milliseconds of the last requests, oldest first; None for one that failed.
+    """
 
     venue: str
     state: str = "unknown"
@@ -21,6 +28,8 @@ class Health:
     latency_ms: float | None = None
     requests: int = 0
     failures: int = 0
+    last_reason: str | None = None
+    recent: deque[float | None] = field(default_factory=lambda: deque(maxlen=RECENT))
 
 
 class HealthLedger:
@@ -49,6 +58,7 @@ class HealthLedger:
         health.requests += 1
         health.last_ok = self._clock.now_ms()
         ms = seconds * 1000
+        health.recent.append(ms)
         # A moving average, so that one slow answer does not paint a venue slow.
         health.latency_ms = ms if health.latency_ms is None else 0.7 * health.latency_ms + 0.3 * ms
         self._turn(health, "slow" if health.latency_ms > SLOW_MS else "ok", None)
@@ -59,6 +69,8 @@ class HealthLedger:
         health.requests += 1
         health.failures += 1
         health.last_error = self._clock.now_ms()
+        health.last_reason = error.reason
+        health.recent.append(None)
         state = "failing"
         if isinstance(error, VenueBlocked):
             state = "blocked"
