@@ -13,9 +13,11 @@ import anyio
 
 from mmflow_mcp import __version__
 from mmflow_mcp.bus import Bus
+from mmflow_mcp.checks import Checks
 from mmflow_mcp.clock import DAY_MS, Clock, PinnedClock, SystemClock
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.settings import Settings, data_folder
+from mmflow_mcp.tally import Tally
 
 if TYPE_CHECKING:
     import httpx2
@@ -55,6 +57,15 @@ class App:
         self.record_when_used = "off"
         self.recorder: Recorder | None = None
         self._keeping = False
+        # What further parts say of themselves in /readyz, by name; the house's own are there.
+        self.checks: Checks = {}
+        # Questions by face and endpoint.
+        self.asked = Tally()
+
+    @property
+    def built(self) -> "Core | None":
+        """The parts, where something has needed them already."""
+        return self._core
 
     def core(self) -> "Core":
         """The parts, built once."""
@@ -198,6 +209,11 @@ class App:
     def soon(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """Run a function in the background for as long as the app runs."""
         self._tasks.start_soon(function, *args)
+
+    async def end_tape(self) -> None:
+        """End the feeds: whoever waits for what they bring has waited long enough."""
+        if self._core is not None:
+            await self._core.tape.close()
 
     async def close(self) -> None:
         """End the feeds and close the connections."""
