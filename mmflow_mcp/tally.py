@@ -35,10 +35,12 @@ class Times:
 class Tally:
     """How often what happened, and how long it took."""
 
-    __slots__ = ("counts", "times")
+    __slots__ = ("counts", "running", "times")
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[Hashable, ...]] = Counter()
+        # What is under way, by face; who begins and ends it keeps it.
+        self.running: Counter[str] = Counter()
         self.times: dict[tuple[Hashable, ...], Times] = {}
 
     def add(self, what: tuple[Hashable, ...], outcome: str, seconds: float | None = None) -> None:

@@ -21,6 +21,7 @@ from mmflow_mcp.settings import Settings
 from mmflow_mcp.surfaces.guarding import guarded, openness
 from mmflow_mcp.surfaces.hosts import LOOPBACK, Layer, own_names
 from mmflow_mcp.surfaces.mcp import build_server
+from mmflow_mcp.surfaces.prometheus import Metrics
 from mmflow_mcp.surfaces.readiness import Ready
 from mmflow_mcp.surfaces.rest import Rest
 from mmflow_mcp.surfaces.sse import Stream, streams
@@ -49,8 +50,8 @@ def build_app(
     inner = server.streamable_http_app(
         transport_security=names_judged, max_request_body_size=MAX_BODY, host=host
     )
-    rest = Rest(app)
-    ready = Ready(app, stopping)
+    rest, live = Rest(app), streams(app, stopping)
+    ready, metrics = Ready(app, stopping), Metrics(app, live)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -63,16 +64,17 @@ def build_app(
     every = [
         Route("/healthz", healthz),
         Route("/readyz", ready.page),
+        Route("/metrics", metrics.page),
         *routes,
         Mount("/api", rest),
         Mount("/", inner),
     ]
     others = EndStreams(Starlette(routes=every, lifespan=lifespan), stopping)
-    whole = faces(rest, streams(app, stopping), others)
-    guard = guarded(whole, app, MAX_BODY)
+    guard = guarded(faces(rest, live, others), app, MAX_BODY)
     if app.settings.require_key:
         ready.require_keys(guard.ring)
-    whole = guard
+    metrics.guard, metrics.others = guard, others
+    whole: ASGIApp = guard
     for layer in reversed((own_names(host, app.settings.hosts, app.clock), *layers)):
         whole = layer(whole)
     return whole

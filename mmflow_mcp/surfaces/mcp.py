@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 from importlib.resources import files
+from time import perf_counter
 from typing import Any
 
 from mcp.server import MCPServer
@@ -30,6 +31,7 @@ from mmflow_mcp.surfaces.notices import StreamNotices
 from mmflow_mcp.surfaces.remembered import Remembered
 from mmflow_mcp.surfaces.resources import add_resources
 from mmflow_mcp.surfaces.subscriptions import BusBridge, serve_subscriptions
+from mmflow_mcp.tally import Outcome, outcome_of
 
 INSTRUCTIONS = """\
 Live crypto market data across venues; read-only, no keys, data and not advice.
@@ -168,11 +170,30 @@ async def call_tool(
 
     While venues are awaited their number is sent as progress, where the client asked for it.
     """
+    began, outcome = perf_counter(), "error"
+    app.asked.running["mcp"] += 1
+    try:
+        result, outcome = await _called(app, name, args, form, known, ctx)
+    finally:
+        app.asked.running["mcp"] -= 1
+        app.asked.add(("mcp", name), outcome, perf_counter() - began)
+    return result
+
+
+async def _called(
+    app: App,
+    name: str,
+    args: dict[str, Any],
+    form: str,
+    known: Remembered,
+    ctx: Context[Any, Any],
+) -> tuple[CallToolResult, Outcome]:
+    """The result of a call, and how it ended."""
     app.used()
     question = (name, to_json(args))
-    result: CallToolResult | None = known.get(question)
-    if result is not None:
-        return result
+    remembered: tuple[CallToolResult, Outcome] | None = known.get(question)
+    if remembered is not None:
+        return remembered
     from mmflow_mcp.core.fanout import PROGRESS  # noqa: PLC0415 - loads venues
     from mmflow_mcp.surfaces import questions  # noqa: PLC0415 - loads endpoints and models
 
@@ -186,10 +207,12 @@ async def call_tool(
         structured = questions.result(asked, found, form)
     except Exception as error:  # noqa: BLE001 - the last line before the client; `said` logs it
         text = questions.said(name, error)
-        return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+        said = CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+        return said, outcome_of(getattr(error, "status", 500))
     text = to_json(structured).decode()
     result = CallToolResult(
         content=[TextContent(type="text", text=text)], structured_content=structured
     )
-    known.keep(question, result, found.until)
-    return result
+    outcome = outcome_of(200, partial=found.meta["partial"])
+    known.keep(question, (result, outcome), found.until)
+    return result, outcome

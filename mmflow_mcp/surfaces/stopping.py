@@ -25,7 +25,7 @@ class EndStreams:
     """When the server stops, open streams end instead of holding it up; what ends by itself is let.
 
     An open listen stream keeps uvicorn from ending after SIGTERM (MCP-SDK-NOTES section 6).
-    `open`: how many requests are under way that may not end by themselves: listen streams.
+    `open`: how many of MCP are under way that do not end by themselves: listen streams.
     """
 
     def __init__(self, app: ASGIApp, stopping: anyio.Event) -> None:
@@ -38,11 +38,12 @@ class EndStreams:
         if scope["type"] != "http" or scope.get(ENDS):
             await self._app(scope, receive, send)
             return
-        self.open += 1
+        listens = scope["path"].startswith("/mcp")
+        self.open += listens
         try:
             await self._until_stopped(scope, receive, send)
         finally:
-            self.open -= 1
+            self.open -= listens
 
     async def _until_stopped(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = {"begun": False, "ended": False}

@@ -2,7 +2,9 @@
 
 The layers are transports under one interface, from the top:
 
-    cache > breaker > retry > budget > judge > base (network, simulated venues or replay)
+    cache > breaker > retry > budget > traffic > judge > base
+
+The base is the network, the simulated venues or recordings.
 
 State is kept per host inside each layer, so one stack serves all venues. HTTP and WebSocket go
 the same way: a socket's request passes every layer untouched down to the same base.
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 from mmflow_mcp.clock import Clock
+from mmflow_mcp.tally import Tally
 from mmflow_mcp.upstream.breaker import BreakerTransport
 from mmflow_mcp.upstream.budget import BudgetTransport, Meter
 from mmflow_mcp.upstream.cache import CacheTransport
@@ -22,6 +25,7 @@ from mmflow_mcp.upstream.health import HealthLedger
 from mmflow_mcp.upstream.judge import JudgeTransport, Refusal
 from mmflow_mcp.upstream.retry import RetryTransport
 from mmflow_mcp.upstream.shelf import Shelf
+from mmflow_mcp.upstream.traffic import TrafficTransport
 from mmflow_mcp.upstream.wire import Call, Wire
 
 if TYPE_CHECKING:
@@ -63,7 +67,9 @@ class Upstream:
             venues=venues or {},
             attempt_seconds=attempt_seconds,
         )
-        spent = BudgetTransport(judged, clock, meters)
+        self.traffic = Tally()
+        counted = TrafficTransport(judged, self.traffic, venues or {})
+        spent = BudgetTransport(counted, clock, meters)
         self._cache = CacheTransport(
             BreakerTransport(RetryTransport(spent, clock), clock),
             clock=clock,
@@ -76,6 +82,7 @@ class Upstream:
             transport=self._cache, trust_env=False, timeout=attempt_seconds
         )
         self.peek = self._cache.peek
+        self.cached = self._cache.counts
 
     async def fetch(self, call: Call, deadline: float) -> tuple[Wire, str | None]:
         """The answer to a call, and why it is stale if it is.
