@@ -137,7 +137,7 @@ async def test_tape_recorder_and_store_are_told() -> None:
         core = app.core()
         with core.tape.hold("hyperliquid", "trades", ["BTC"]):
             with anyio.fail_after(20):
-                while not (core.tape.tapes() and core.tape.tapes()[0].serial):  # noqa: ASYNC110
+                while not core.tape.tape("hyperliquid").serial:  # noqa: ASYNC110 - a count
                     await anyio.sleep(0.02)
             from mmflow_mcp.metrics.recorder import Recorder
             from mmflow_mcp.series.places import open_lease

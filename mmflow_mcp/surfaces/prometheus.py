@@ -163,7 +163,7 @@ def _upstream(core: Core) -> "Iterator[Metric]":
 
 
 def _tape(core: Core) -> "Iterator[Metric]":
-    tapes = core.tape.tapes()
+    tapes = [core.tape.tape(venue) for venue in core.tape.able()]
     for name, about, values in (
         ("prints", "Prints taken in", {t.venue: t.serial for t in tapes}),
         ("repeated", "Prints that came again", {t.venue: t.duplicates for t in tapes}),

@@ -145,10 +145,6 @@ class Hub:
         """A feed that is running, None where nobody needs it."""
         return self._feeds.get((venue, channel))
 
-    def tapes(self) -> list[Tape]:
-        """Those that somebody has needed."""
-        return list(self._tapes.values())
-
     def feeds(self) -> list[Feed]:
         """Those that are running."""
         return list(self._feeds.values())
