@@ -5,6 +5,7 @@ import gc
 import math
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import anyio
 import uvicorn
@@ -20,12 +21,17 @@ from mmflow_mcp.app import App, running
 from mmflow_mcp.settings import Settings
 from mmflow_mcp.surfaces.guarding import guarded, openness
 from mmflow_mcp.surfaces.hosts import LOOPBACK, Layer, own_names
+from mmflow_mcp.surfaces.logs import logged
 from mmflow_mcp.surfaces.mcp import build_server
 from mmflow_mcp.surfaces.prometheus import Metrics
 from mmflow_mcp.surfaces.readiness import Ready
 from mmflow_mcp.surfaces.rest import Rest
 from mmflow_mcp.surfaces.sse import Stream, streams
+from mmflow_mcp.surfaces.stdio import tracing
 from mmflow_mcp.surfaces.stopping import EndStreams, Server, stopped_by_signals
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 MAX_BODY = 1 << 20
 # Seconds beyond its deadline that a question in flight is waited for when the server stops.
@@ -70,12 +76,13 @@ def build_app(
         Mount("/", inner),
     ]
     others = EndStreams(Starlette(routes=every, lifespan=lifespan), stopping)
-    guard = guarded(faces(rest, live, others), app, MAX_BODY)
+    guard = guarded(faces(rest, live, others, app.tracer), app, MAX_BODY)
     if app.settings.require_key:
         ready.require_keys(guard.ring)
     metrics.guard, metrics.others = guard, others
     whole: ASGIApp = guard
-    for layer in reversed((own_names(host, app.settings.hosts, app.clock), *layers)):
+    own = own_names(host, app.settings.hosts, app.clock)
+    for layer in reversed((logged, own, *layers)):
         whole = layer(whole)
     return whole
 
@@ -86,12 +93,19 @@ async def end_waits(app: App, stopping: anyio.Event) -> None:
     await app.end_tape()
 
 
-def faces(rest: Rest, live: Mapping[str, Stream], others: ASGIApp) -> ASGIApp:
+def faces(
+    rest: Rest, live: Mapping[str, Stream], others: ASGIApp, tracer: "Tracer | None" = None
+) -> ASGIApp:
     """REST and the event streams beside all else: what others need would slow them.
 
     The answers of REST are finished bytes; a stream ends by itself when the server stops.
     """
-    direct: dict[str, ASGIApp] = {**dict.fromkeys(rest.paths, rest), **live}
+    answering: ASGIApp = rest
+    if tracer is not None:
+        from mmflow_mcp.surfaces.tracing import traced  # noqa: PLC0415 - where it is wanted
+
+        answering = traced(rest, tracer)
+    direct: dict[str, ASGIApp] = {**dict.fromkeys(rest.paths, answering), **live}
 
     async def choose(scope: Scope, receive: Receive, send: Send) -> None:
         known = direct.get(scope["path"]) if scope["type"] == "http" else None
@@ -125,7 +139,7 @@ def serve_http(settings: Settings, host: str, port: int, *, tape: bool = False) 
             server.stop()
 
     async def serve() -> int:
-        async with running(settings) as app:
+        async with running(settings, tracer=tracer) as app:
             app.record("full")
             if tape:
                 app.soon(app.hold_tape)
@@ -139,7 +153,7 @@ def serve_http(settings: Settings, host: str, port: int, *, tape: bool = False) 
                 await server.serve()
             return 0 if server.started or stopping.is_set() else 1
 
-    with stopped_by_signals(stop):
+    with stopped_by_signals(stop), tracing(settings) as tracer:
         return anyio.run(serve)
 
 

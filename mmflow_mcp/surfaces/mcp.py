@@ -6,7 +6,6 @@ Tools are listed from `tools.json`; endpoints, venues and models load at the fir
 import difflib
 import json
 import logging
-import sys
 from importlib.resources import files
 from time import perf_counter
 from typing import Any
@@ -27,6 +26,7 @@ from pydantic_core import to_json
 from mmflow_mcp import __version__
 from mmflow_mcp.app import App
 from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.surfaces import logs
 from mmflow_mcp.surfaces.notices import StreamNotices
 from mmflow_mcp.surfaces.remembered import Remembered
 from mmflow_mcp.surfaces.resources import add_resources
@@ -51,6 +51,9 @@ Coins are tickers (BTC); venues are ids (binance, okx, hl) or all; each tool has
 Positive funding: longs pay shorts. Open interest is one-sided. gex: calls +, puts - (assumed).
 Read meta before concluding: partial true means something asked is missing and sources say why;
 truncated: rows were left out; a source beginning sim: or replay: is not the live market."""
+
+
+log = logging.getLogger("mmflow_mcp")
 
 
 class AnyArgs(ArgModelBase):
@@ -101,7 +104,7 @@ class Server(MCPServer):
 
 def build_server(app: App) -> MCPServer:
     """The server of both eras, for stdio and HTTP alike."""
-    quiet_logging(app.settings.log)
+    logs.set_up(app.settings)
     form = app.settings.tool_rows
     definitions = tool_definitions(form, app.settings.tools)
     known = Remembered(app.clock)
@@ -127,14 +130,6 @@ def build_server(app: App) -> MCPServer:
     add_resources(server, app, notices)
     subscribed = serve_subscriptions(server, app.bus, app.soon, notices.need)
     return server
-
-
-def quiet_logging(level: str) -> None:
-    """Logs go to stderr in plain lines, before the SDK sets up its own; stdout is the wire."""
-    logging.basicConfig(
-        stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 def _tool(app: App, definition: dict[str, Any], form: str, known: Remembered) -> Tool:
@@ -170,14 +165,36 @@ async def call_tool(
 
     While venues are awaited their number is sent as progress, where the client asked for it.
     """
-    began, outcome = perf_counter(), "error"
+    if app.tracer is not None:
+        from mmflow_mcp.surfaces.tracing import counting, tell  # noqa: PLC0415 - where it is wanted
+
+        with counting() as asked:
+            result, outcome = await _counted(app, name, args, form, known, ctx)
+        tell(name, outcome, asked)
+        return result
+    return (await _counted(app, name, args, form, known, ctx))[0]
+
+
+async def _counted(
+    app: App,
+    name: str,
+    args: dict[str, Any],
+    form: str,
+    known: Remembered,
+    ctx: Context[Any, Any],
+) -> tuple[CallToolResult, Outcome]:
+    """The same, counted and logged."""
+    began, outcome = perf_counter(), outcome_of(500)
     app.asked.running["mcp"] += 1
     try:
         result, outcome = await _called(app, name, args, form, known, ctx)
     finally:
         app.asked.running["mcp"] -= 1
-        app.asked.add(("mcp", name), outcome, perf_counter() - began)
-    return result
+        spent = perf_counter() - began
+        app.asked.add(("mcp", name), outcome, spent)
+        said = {"endpoint": name, "outcome": outcome, "ms": round(spent * 1000, 1)}
+        log.info("%(endpoint)s %(outcome)s %(ms).1f ms", said, extra=said)
+    return result, outcome
 
 
 async def _called(

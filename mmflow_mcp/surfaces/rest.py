@@ -48,8 +48,11 @@ NO_BODY = (b"0", b"")
 class Rest:
     """The face as an ASGI application.
 
-    `paths` are the ones it answers; any other is told its nearest.
+    `paths` are the ones it answers; any other is told its nearest. The answer of a request is
+    left in its scope under `ANSWERED`.
     """
+
+    ANSWERED = "mmflow.answered"
 
     def __init__(self, app: App, *, most_at_once: int = MOST_AT_ONCE) -> None:
         self._app = app
@@ -64,6 +67,10 @@ class Rest:
             self._examples[path] = address(path, e.example)
             self._counted[path] = ("rest", e.name)
         self.paths = frozenset(self._routes)
+
+    def endpoint_at(self, path: str) -> str:
+        """The name of what is at a path."""
+        return self._counted.get(path, NOWHERE)[1]
 
     async def __call__(
         self,
@@ -83,6 +90,7 @@ class Rest:
                 page = await self._page(scope)
             counted = self._counted.get(path, NOWHERE)
             self._app.asked.add(counted, page.outcome, perf_counter() - began)
+            scope[self.ANSWERED] = page
             await page.send(scope, send)
         elif method == "OPTIONS":
             await send({"type": "http.response.start", "status": 204, "headers": PREFLIGHT.copy()})
@@ -156,7 +164,7 @@ class Rest:
             return self._failed(error.status, str(error), error=error)
         if isinstance(error, TimeoutError):
             return self._failed(504, "The answer took too long; ask for less, or again later.")
-        log.error("%s failed", path, exc_info=error)
+        log.error("%s failed", path, exc_info=error, extra={"endpoint": self.endpoint_at(path)})
         return self._failed(500, "A fault of the server's own; it was logged there.")
 
     def _failed(

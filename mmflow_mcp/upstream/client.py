@@ -30,6 +30,7 @@ from mmflow_mcp.upstream.wire import Call, Wire
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
+    from opentelemetry.trace import Tracer
 
     from mmflow_mcp.upstream.streams import Stream
 
@@ -39,7 +40,8 @@ _ACCEPT = {"json": "application/json", "text": "text/html, text/csv;q=0.9, */*;q
 class Upstream:
     """Asks venues. `kind` is where the bytes come from: live, sim or replay.
 
-    `shelf`: where last good answers are kept; in memory unless one is given.
+    `shelf`: where last good answers are kept; in memory unless one is given. `tracer`: makes a
+    span of every request.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Upstream:
         cache_bytes: int = 64 * 1024 * 1024,
         attempt_seconds: float = 6.0,
         shelf: Shelf | None = None,
+        tracer: "Tracer | None" = None,
     ) -> None:
         self.kind = kind
         self.clock = clock
@@ -68,7 +71,11 @@ class Upstream:
             attempt_seconds=attempt_seconds,
         )
         self.traffic = Tally()
-        counted = TrafficTransport(judged, self.traffic, venues or {})
+        counted: httpx2.AsyncBaseTransport = TrafficTransport(judged, self.traffic, venues or {})
+        if tracer is not None:
+            from mmflow_mcp.upstream.spans import SpanTransport  # noqa: PLC0415 - where it is wanted
+
+            counted = SpanTransport(counted, tracer, venues or {})
         spent = BudgetTransport(counted, clock, meters)
         self._cache = CacheTransport(
             BreakerTransport(RetryTransport(spent, clock), clock),
