@@ -99,7 +99,7 @@ async def test_two_hosts_or_none_and_sockets() -> None:
             async def send(message: Any, said: list[Any] = said) -> None:
                 said.append(message.get("status") or message.get("code"))
 
-            scope = {"type": kind, "path": "/healthz", "method": "GET"}
+            scope: dict[str, Any] = {"type": kind, "path": "/healthz", "method": "GET"}
             scope["headers"] = [(b"host", host) for host in hosts]
             await layered(scope, None, send)  # type: ignore[arg-type]
             assert expected == (said[0] if said else None)

@@ -26,7 +26,7 @@ def written(form: logging.Formatter, message: str, *args: Any, **extra: Any) -> 
     """A record as it is written, with the exception that is being handled."""
     raised = sys.exc_info()
     told = None if raised[0] is None else raised
-    record = logging.LogRecord("mmflow_mcp", logging.ERROR, "f.py", 1, message, args, told)  # type: ignore[arg-type]
+    record = logging.LogRecord("mmflow_mcp", logging.ERROR, "f.py", 1, message, args, told)
     record.__dict__.update(extra)
     return form.format(record)
 

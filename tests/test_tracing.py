@@ -51,7 +51,16 @@ class Spans:
 
 def number(span: ReadableSpan) -> int:
     """Its id."""
-    return int(span.get_span_context().span_id)
+    context = span.get_span_context()
+    assert context is not None
+    return context.span_id
+
+
+def trace(span: ReadableSpan) -> str:
+    """The id of its trace."""
+    context = span.get_span_context()
+    assert context is not None
+    return f"{context.trace_id:032x}"
 
 
 def told(span: ReadableSpan, *names: str) -> list[Any]:
@@ -77,7 +86,7 @@ async def test_a_rest_question_and_its_requests() -> None:
         (question,) = [span for span in spans.all() if span.name == f"GET {FUNDING}"]
         asked = spans.below(question)
     assert (TRACE, "b7ad6b7169203331") == (
-        f"{question.get_span_context().trace_id:032x}",
+        trace(question),
         f"{question.parent.span_id:016x}" if question.parent else "",
     )
     names = ("mmflow.endpoint", "mmflow.outcome", "mmflow.venues_asked", "http.route")
@@ -154,7 +163,7 @@ async def test_what_outlives_its_question_is_no_child_of_it() -> None:
                 await anyio.sleep(0.02)
         question, *others = spans.all()
     assert {None} == {span.parent for span in others}
-    assert question.get_span_context().trace_id != others[0].get_span_context().trace_id
+    assert trace(question) != trace(others[0])
 
 
 @contextmanager

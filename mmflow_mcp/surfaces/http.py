@@ -82,7 +82,8 @@ def build_app(
     metrics.guard, metrics.others = guard, others
     whole: ASGIApp = guard
     own = own_names(host, app.settings.hosts, app.clock)
-    for layer in reversed((logged, own, *layers)):
+    outer: tuple[Layer, ...] = (logged, own, *layers)
+    for layer in reversed(outer):
         whole = layer(whole)
     return whole
 

@@ -61,7 +61,7 @@ class Metrics:
         registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
-        ours: Collector = _Collector(self)  # type: ignore[assignment] # it has the method
+        ours: Collector = _Collector(self)
         registry.register(ours)
         return registry
 
@@ -136,7 +136,7 @@ def _histogram(name: str, about: str, tally: Tally, labels: tuple[str, ...]) -> 
 
 def _questions(asked: Tally) -> "Iterator[Metric]":
     labels = ("face", "endpoint")
-    rows = sorted(asked.counts.items())  # type: ignore[type-var] # tuples of words
+    rows = sorted(asked.counts.items())
     yield _counter("mmflow_questions", "Questions answered", rows, (*labels, "outcome"))
     about = "Seconds until a question was answered"
     yield _histogram("mmflow_question_seconds", about, asked, labels)
@@ -146,7 +146,7 @@ def _questions(asked: Tally) -> "Iterator[Metric]":
 
 def _upstream(core: Core) -> "Iterator[Metric]":
     traffic, cached = core.upstream.traffic, core.upstream.cached
-    rows = sorted(traffic.counts.items())  # type: ignore[type-var] # tuples of words
+    rows = sorted(traffic.counts.items())
     about = "Requests to venues, each attempt"
     yield _counter("mmflow_upstream_requests", about, rows, ("venue", "outcome"))
     about = "Seconds that requests to venues took"
