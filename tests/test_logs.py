@@ -48,6 +48,7 @@ class TestSecrets:
             ("api_key=abcdef1 and more", "abcdef1", "and more"),
             ("at redis://user:pa55@host:6379/0 now", "pa55", "host:6379/0 now"),
             ("at redis://:p@5/5w@host:6379/0", "p@5", "host:6379/0"),
+            ("session ID: 39791dece65641d7a678bb33e00582c6.", "c65641d7", "session ID: 39791dec"),
             ("via http://tok3n@proxy:8080", "tok3n", "proxy:8080"),
         ],
         ids=str,
@@ -128,6 +129,7 @@ async def test_every_request_has_a_line(tmp_path: Path, caplog: pytest.LogCaptur
         await client.get("/api/v1/perps/oi?coins=BTC&venues=bybit&secret=1")
         await client.get("/api/v1/perps/oi?venues=bybit", headers={"x-api-key": key})
         await client.head("/healthz", headers={"host": "evil.example"})
+        await client.get("/healthz")
         await client.get("/no%0Asuch", headers={"x-api-key": key[:-1] + "-"})
     found = [r for r in caplog.records if r.name == "mmflow_mcp.access"]
     told = [(r.__dict__["method"], r.__dict__["path"], r.__dict__["status"]) for r in found]

@@ -1,9 +1,10 @@
 """What is logged, on stderr: lines of text or of JSON, one for each record, without secrets.
 
 Everything that is written goes through `redacted`, arguments and tracebacks too: API keys of ours,
-values of Authorization and X-API-Key, user and password in addresses. It takes more rather than
-less. `serve` logs a line for each request at INFO: who asked is told as `anonymous` or by the id
-of the key, never by the key or an address, for a log is kept longer than it is thought of.
+values of Authorization and X-API-Key, ids of sessions, user and password in addresses. It takes
+more rather than less. `serve` logs a line for each request at INFO, those that only look whether
+it lives at DEBUG. Who asked is told as `anonymous` or by the id of the key, never by the key or an
+address, for a log is kept longer than it is thought of.
 """
 
 import json
@@ -27,6 +28,8 @@ REQUEST: ContextVar[str] = ContextVar("request", default="")
 GONE = "[redacted]"
 _HIDDEN = (
     (re.compile(r"mmf_[0-9A-Za-z]+"), f"mmf_{GONE}"),
+    # Whoever knows the id of a session speaks in it.
+    (re.compile(r"(session.{0,12}?\b[0-9a-f]{8})[0-9a-f]{24}", re.IGNORECASE), rf"\1{GONE}"),
     (re.compile(r"://[^\s'\"<>]*@"), f"://{GONE}@"),
     (
         re.compile(
@@ -42,6 +45,7 @@ _HIDDEN = (
 _FIELDS = (
     *("venue", "endpoint", "outcome", "method", "path", "status", "ms", "caller", "sampling"),
 )
+_PROBES = ("/healthz", "/readyz", "/metrics")
 _CONTROL = {i: f"\\x{i:02x}" for i in (*range(32), 127)} | {9: "\\t", 10: "\\n", 13: "\\r"}
 
 
@@ -147,4 +151,6 @@ def _line(scope: Any, status: int, ms: float) -> None:
         "ms": round(ms, 1),
         "caller": f"key:{key}" if key else "anonymous",
     }
-    access.info("%(method)s %(path)s %(status)d %(ms).1f ms %(caller)s", said, extra=said)
+    # Probes come every few seconds.
+    level = logging.DEBUG if said["path"] in _PROBES and status < 400 else logging.INFO
+    access.log(level, "%(method)s %(path)s %(status)d %(ms).1f ms %(caller)s", said, extra=said)
