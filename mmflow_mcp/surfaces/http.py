@@ -19,9 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mmflow_mcp import __version__
 from mmflow_mcp.app import App, running
 from mmflow_mcp.settings import Settings
+from mmflow_mcp.surfaces import logs
 from mmflow_mcp.surfaces.guarding import guarded, openness
 from mmflow_mcp.surfaces.hosts import LOOPBACK, Layer, own_names
-from mmflow_mcp.surfaces.logs import logged
 from mmflow_mcp.surfaces.mcp import build_server
 from mmflow_mcp.surfaces.prometheus import Metrics
 from mmflow_mcp.surfaces.readiness import Ready
@@ -82,7 +82,7 @@ def build_app(
     metrics.guard, metrics.others = guard, others
     whole: ASGIApp = guard
     own = own_names(host, app.settings.hosts, app.clock)
-    outer: tuple[Layer, ...] = (logged, own, *layers)
+    outer: tuple[Layer, ...] = (logs.logged, own, *layers)
     for layer in reversed(outer):
         whole = layer(whole)
     return whole
@@ -131,6 +131,8 @@ async def healthz(_: Request) -> JSONResponse:
 
 def serve_http(settings: Settings, host: str, port: int, *, tape: bool = False) -> int:
     """Serve until stopped; says in one line what is open."""
+    # Before anything is opened: what goes wrong there is logged in our form already.
+    logs.set_up(settings)
     stopping = anyio.Event()
     servers: list[Server] = []
 

@@ -7,6 +7,7 @@ import anyio
 
 from mmflow_mcp.app import running
 from mmflow_mcp.settings import Settings
+from mmflow_mcp.surfaces import logs
 from mmflow_mcp.surfaces.mcp import build_server
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def serve_stdio(settings: Settings) -> int:
             app.record_when_used = "light"
             await build_server(app).run_stdio_async()
 
+    logs.set_up(settings)
     with tracing(settings) as tracer:
         anyio.run(serve, tracer)
     return 0

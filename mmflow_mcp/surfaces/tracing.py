@@ -5,6 +5,7 @@ it ended and how many venues it asked. The requests to venues are their children
 The SDK of OpenTelemetry is an extra; without an exporter nothing of it is loaded.
 """
 
+import logging
 import sys
 import threading
 from collections.abc import Iterator
@@ -44,6 +45,8 @@ def exporting(settings: Settings) -> Iterator[Tracer | None]:
     from opentelemetry.trace import set_tracer_provider  # noqa: PLC0415 - once, where it is wanted
 
     set_tracer_provider(provider)
+    # A collector that is away is told once for each batch, not at each of its attempts.
+    logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
     try:
         yield provider.get_tracer("mmflow_mcp", __version__)
     finally:
