@@ -53,6 +53,10 @@ class App:
         self._wrap = wrap
         self.tracer = tracer
         self.bus = Bus(self.clock)
+        # What further parts say of themselves in /readyz, by name; the house's own are there.
+        self.checks: Checks = {}
+        # Questions by face and endpoint.
+        self.asked = Tally()
         self._tasks = tasks
         self._core: Core | None = None
         self._store: SeriesStore | None = None
@@ -60,14 +64,10 @@ class App:
         self.record_when_used = "off"
         self.recorder: Recorder | None = None
         self._keeping = False
-        # What further parts say of themselves in /readyz, by name; the house's own are there.
-        self.checks: Checks = {}
-        # Questions by face and endpoint.
-        self.asked = Tally()
 
     @property
     def built(self) -> "Core | None":
-        """The parts, where something has needed them already."""
+        """The parts, None while nobody has needed them: looking builds nothing."""
         return self._core
 
     def core(self) -> "Core":

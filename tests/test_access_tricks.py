@@ -179,13 +179,18 @@ async def test_where_a_key_is_required_nothing_is_open_by_its_spelling(tmp_path:
 
 
 async def test_what_is_free_answers_no_question(tmp_path: Path) -> None:
-    """Whatever the method; behind keys, too."""
+    """Whatever the method; behind keys, too. Nor does what lies beside it in name."""
+    beside = ("/assets/../api/v1/perps/oi", "/docs/examples/../../mcp", "/assets/..%2fmetrics")
     async with house(tmp_path, require_key=True) as (raw, app):
         for path in sorted(FREE):
             for method in ("GET", "HEAD", "POST", "OPTIONS", "PUT"):
                 told = await raw.ask(path, method, *ON_MCP, body=CALL)
                 assert told.status in (200, 204, 404, 405), (method, path, told.status)
                 assert not told.data
+        for path in beside:
+            for method in ("GET", "POST", "OPTIONS"):
+                told = await raw.ask(path, method, *ON_MCP, body=CALL)
+                assert told.status in (401, 404, 405), (method, path, told.status)
         assert app.built is None
 
 
