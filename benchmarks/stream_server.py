@@ -19,7 +19,8 @@ from mmflow_mcp.app import App, running
 from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.settings import from_environment
 from mmflow_mcp.surfaces import sse
-from mmflow_mcp.surfaces.http import Server, build_app, spare_collector
+from mmflow_mcp.surfaces.http import build_app, spare_collector
+from mmflow_mcp.surfaces.stopping import Server
 from mmflow_mcp.tape.hub import TRADES
 from mmflow_mcp.tape.sinks import TradeSink
 from mmflow_mcp.venues.feeds import Rows, Said

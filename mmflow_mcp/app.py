@@ -13,13 +13,16 @@ import anyio
 
 from mmflow_mcp import __version__
 from mmflow_mcp.bus import Bus
+from mmflow_mcp.checks import Checks
 from mmflow_mcp.clock import DAY_MS, Clock, PinnedClock, SystemClock
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.settings import Settings, data_folder
+from mmflow_mcp.tally import Tally
 
 if TYPE_CHECKING:
     import httpx2
     from anyio.abc import TaskGroup
+    from opentelemetry.trace import Tracer
 
     from mmflow_mcp.core.archive import Archive
     from mmflow_mcp.core.core import Core
@@ -42,12 +45,18 @@ class App:
         tasks: "TaskGroup",
         wrap: "Wrap | None" = None,
         clock: Clock | None = None,
+        tracer: "Tracer | None" = None,
     ) -> None:
         self.settings = settings
         self.kind = settings.source.split(":", 1)[0]
         self.clock = clock or clock_of(settings)
         self._wrap = wrap
+        self.tracer = tracer
         self.bus = Bus(self.clock)
+        # What further parts say of themselves in /readyz, by name; the house's own are there.
+        self.checks: Checks = {}
+        # Questions by face and endpoint.
+        self.asked = Tally()
         self._tasks = tasks
         self._core: Core | None = None
         self._store: SeriesStore | None = None
@@ -88,6 +97,7 @@ class App:
             cache_bytes=self.settings.cache_mb * 1024 * 1024,
             attempt_seconds=max(6.0, self.settings.deadline * 0.75),
             shelf=Shelf(self._kept_in(), kind=self.kind, clock=self.clock),
+            tracer=self.tracer,
         )
         upstream.health.listen(lambda _: self._tell())
         off = frozenset(_venues_off(self.settings.venues_off))
@@ -204,6 +214,11 @@ class App:
         """Run a function in the background for as long as the app runs."""
         self._tasks.start_soon(function, *args)
 
+    async def end_tape(self) -> None:
+        """End the feeds: whoever waits for what they bring has waited long enough."""
+        if self._core is not None:
+            await self._core.tape.close()
+
     async def close(self) -> None:
         """End the feeds and close the connections."""
         if self._core is not None:
@@ -244,17 +259,20 @@ def clock_of(settings: Settings) -> Clock:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, wrap: "Wrap | None" = None, clock: Clock | None = None
+    settings: Settings,
+    wrap: "Wrap | None" = None,
+    clock: Clock | None = None,
+    tracer: "Tracer | None" = None,
 ) -> AsyncIterator[App]:
     """An app whose flights and sockets live until the block ends.
 
     `wrap` may put one more layer around what lies at the bottom of the client (`capture` does);
-    `clock` may stand in for the machine's.
+    `clock` may stand in for the machine's; `tracer` makes spans of what is asked.
     """
     app: App | None = None
     try:
         async with anyio.create_task_group() as tasks:
-            app = App(settings, tasks, wrap, clock)
+            app = App(settings, tasks, wrap, clock, tracer)
             try:
                 if app.kind == "replay" or settings.faults or settings.store:
                     # What cannot be read is told before the first question, not at each.

@@ -1,6 +1,7 @@
 """Every knob, in one frozen dataclass. This is the only reader of the environment."""
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -88,10 +89,25 @@ class Settings:
         " comma-separated; empty: none",
         "",
     )
+    hosts: str = knob(
+        "MMFLOW_HOSTS",
+        "names by which `serve` may be addressed (Host, and Origin on /mcp) beside loopback and the"
+        " address it listens on, comma-separated",
+        "",
+    )
     stream_seconds: float = knob(
         "MMFLOW_STREAM_SECONDS", "seconds after which an event stream says bye", 900.0
     )
     log: str = knob("MMFLOW_LOG", "log level on stderr: DEBUG, INFO, WARNING, ERROR", "WARNING")
+    log_format: str = knob(
+        "MMFLOW_LOG_FORMAT", "form of the log: text, or json for one object per line", "text"
+    )
+    traces: str = knob(
+        "MMFLOW_TRACES",
+        "where OpenTelemetry spans are sent, the URL of an OTLP collector's traces; empty:"
+        " OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, or that of OTEL_EXPORTER_OTLP_ENDPOINT, else none",
+        "",
+    )
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -123,6 +139,8 @@ class Settings:
         if self.now:
             moment_of(self.now)
         _check_networks(self.trusted_proxies)
+        host_names(self.hosts)
+        _check_traces(self.traces)
         if self.proxy and self.source == "live":
             object.__setattr__(self, "proxy", _proxy_url(self.proxy))
 
@@ -144,7 +162,10 @@ _RANGES = (
 _WORDS = (
     ("tool_rows", ("columns", "objects"), "form"),
     ("record", ("", "off", "light", "full"), "level"),
+    ("log_format", ("text", "json"), "form"),
 )
+# A label of a host name, or an address, IPv6 without its brackets.
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:.]*:[0-9a-f:.]*")
 
 
 def _variable(name: str) -> str:
@@ -165,6 +186,29 @@ def _check_networks(text: str) -> None:
                 f"{part.strip()[:60]!r} is no address or network.",
                 fits="10.0.0.0/8,192.0.2.7,fd00::/8",
             ) from None
+
+
+def host_names(text: str) -> frozenset[str]:
+    """The names in a list of hosts, small, without ports. Raises `BadQuestion` for what is none."""
+    names = {part.strip().lower().strip("[]") for part in text.split(",") if part.strip()}
+    for name in sorted(names):
+        if not _HOST.fullmatch(name):
+            raise BadQuestion(
+                "MMFLOW_HOSTS",
+                f"{name[:60]!r} is no host name.",
+                fits="names without scheme and port: data.example.org,192.0.2.7",
+            )
+    return frozenset(names)
+
+
+def _check_traces(text: str) -> None:
+    if text and not _is_address(text):
+        # It is not repeated: it may hold a password.
+        raise BadQuestion(
+            "MMFLOW_TRACES",
+            "the address of the collector (or OTEL_EXPORTER_OTLP_...) is none.",
+            fits="http://HOST:4318/v1/traces",
+        )
 
 
 def _is_source(text: str) -> bool:
@@ -272,6 +316,15 @@ def moment_of(text: str) -> int:
     return ms
 
 
+def _traces_of(env: Mapping[str, str]) -> str:
+    """Where the standard variables of OpenTelemetry have spans sent; the first is taken whole."""
+    whole = env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "").strip()
+    base = env.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()
+    url = whole or (f"{base.rstrip('/')}/v1/traces" if base else "")
+    # They are meant for every program here: one that is no URL must not keep us from starting.
+    return url if _is_address(url) else ""
+
+
 def from_environment(environment: Mapping[str, str] | None = None, **given: object) -> Settings:
     """Settings from the environment, with what was given on the command line on top.
 
@@ -295,5 +348,7 @@ def from_environment(environment: Mapping[str, str] | None = None, **given: obje
         proxy = env.get("HTTPS_PROXY") or env.get("https_proxy")
         if proxy and proxy.strip():
             values["proxy"] = proxy.strip()
+    if "traces" not in values and (traces := _traces_of(env)):
+        values["traces"] = traces
     values.update({key: value for key, value in given.items() if value is not None})
     return Settings(**values)  # type: ignore[arg-type]

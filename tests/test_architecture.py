@@ -24,7 +24,7 @@ FLOORS = (
     ("venues", "analytics", "series", "access"),
     ("upstream",),
     ("settings", "fleet"),
-    ("rows", "errors", "bus"),
+    ("rows", "errors", "bus", "checks", "tally"),
     ("clock",),
 )
 SIM_MAY_BE_IMPORTED_BY = {"app", "surfaces"}

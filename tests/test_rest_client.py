@@ -15,7 +15,8 @@ import uvicorn
 from rests import Asker
 from sdk import ApiError, Sdk
 
-from mmflow_mcp.surfaces.http import Server, build_app
+from mmflow_mcp.surfaces.http import build_app
+from mmflow_mcp.surfaces.stopping import Server
 
 
 @pytest.fixture(scope="module")

@@ -58,6 +58,12 @@ class KeyRing:
         self._note(key)
         return key
 
+    async def check(self) -> None:
+        """Raise `StoreAway` when no key could be judged now."""
+        if self._store is None:
+            raise StoreAway("There is no place for keys: no data folder.")
+        await self._refresh()
+
     async def _refresh(self) -> None:
         """Read the keys when the copy is old; one does so for all who wait."""
         if self._store is None:

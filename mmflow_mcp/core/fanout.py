@@ -20,6 +20,8 @@ log = logging.getLogger("mmflow_mcp")
 # Told how many of how many venues have answered, and who last; set by a face for one question.
 Progress = Callable[[int, int, str], Awaitable[None]]
 PROGRESS: ContextVar[Progress | None] = ContextVar("progress", default=None)
+# The venues that one question has asked, where a face wants to know; set as above.
+ASKED: ContextVar[set[str] | None] = ContextVar("asked", default=None)
 
 # How a parser fails on a shape that it did not foresee.
 SURPRISES = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
@@ -72,6 +74,8 @@ async def gather(
     (`Ask.options`); `whole` asks for all that is listed even where a venue answers for less by
     default. Raises `AllVenuesFailed` when no venue answered; never raises for one.
     """
+    if (asked := ASKED.get()) is not None:
+        asked.update(venue.id for venue in venues)
     method = capability_method(capability)
     deadline = core.clock.monotonic() + core.deadline
 
@@ -161,7 +165,8 @@ def _teller(total: int, done: int) -> Callable[[str], Awaitable[None]] | None:
 
 
 def _unreadable(venue: Venue, error: Exception) -> VenueError:
-    log.info("an answer of %s could not be read", venue.id, exc_info=error)
+    said = {"venue": venue.id}
+    log.info("an answer of %(venue)s could not be read", said, exc_info=error, extra=said)
     kind = type(error).__name__
     return VenueChanged(f"changed: the answer is not in the documented shape ({kind})")
 

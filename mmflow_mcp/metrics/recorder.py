@@ -115,7 +115,8 @@ class Recorder:
             written = await store.write(batches_of(samples, at_ms, one.every_ms))
         except MmflowError as error:
             self.health.failures[one.name] = str(error)
-            log.warning("%s could not be recorded: %s", one.name, error)
+            said = {"sampling": one.name}
+            log.warning("%s could not be recorded: %s", one.name, error, extra=said)
             return
         self.health.failures.pop(one.name, None)
         self._count_missed(one, at_ms)

@@ -43,6 +43,8 @@ class BufferedStore:
 
     Reads come from the store behind with the waiting samples on top; they fail when it cannot be
     read. Waiting samples fill gaps even where another process has sampled on meanwhile.
+
+    `away`: why samples wait now, empty while none do; `failed`: how many writes have failed.
     """
 
     def __init__(
@@ -61,6 +63,8 @@ class BufferedStore:
         self._turn = anyio.Lock()
         self._away = False
         self._lost = Lost()
+        self.away = ""
+        self.failed = 0
 
     async def write(self, batches: Sequence[Batch], *, backfill: bool = False) -> Written:
         """Store points; see `SeriesStore`. Samples that must wait are counted as `waiting`."""
@@ -71,6 +75,8 @@ class BufferedStore:
                 await self._catch_up()
                 return await self._behind.write(batches)
             except (StoreAway, StoreUnwritable) as error:
+                self.failed += 1
+                self.away = str(error)
                 return await self._keep(batches, error)
 
     async def read(self, key: SeriesKey, since_ms: int = 0, until_ms: int = FOREVER) -> list[Point]:
@@ -118,7 +124,7 @@ class BufferedStore:
         told = f"{self.name} is back: {sum(s.count for s in held)} waiting samples were written"
         if self._lost.count:
             told += f", {self._lost} were too many to keep: a gap"
-        self._away, self._lost = False, Lost()
+        self._away, self._lost, self.away = False, Lost(), ""
         self._report(told)
 
     async def _keep(self, batches: Sequence[Batch], error: StoreError) -> Written:

@@ -11,6 +11,8 @@ from hashlib import blake2b
 
 from starlette.types import Scope, Send
 
+from mmflow_mcp.tally import outcome_of
+
 Headers = list[tuple[bytes, bytes]]
 
 # Below this, gzip saves no packet.
@@ -42,7 +44,10 @@ JSON: Headers = [
 
 
 class Finished:
-    """A body with its status and headers; `cache` is its Cache-Control, `base` tells what it is."""
+    """A body with its status and headers; `cache` is its Cache-Control, `base` tells what it is.
+
+    `outcome` is how it is counted; `partial`: something that was asked is missing in it.
+    """
 
     def __init__(
         self,
@@ -52,8 +57,10 @@ class Finished:
         cache: str = "no-store",
         more: Sequence[tuple[bytes, bytes]] = (),
         base: Headers = JSON,
+        partial: bool = False,
     ) -> None:
         self.status = status
+        self.outcome = outcome_of(status, partial=partial)
         self.body = body
         self._headers: Headers = [*base, (b"cache-control", cache.encode()), *more]
         self._tag = blake2b(body, digest_size=12).hexdigest().encode() if status == 200 else b""

@@ -6,6 +6,7 @@ under `/api/`, `tools/call` and `resources/read` of MCP. A question counts when 
 HEAD, a 304 and a mistake count as well: each costs the same to answer. Opening a stream is free.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -24,6 +25,7 @@ from mmflow_mcp.errors import BadQuestion, KeyRefused, StoreError
 from mmflow_mcp.settings import Settings, data_folder
 from mmflow_mcp.surfaces.peeking import NOTHING, Peeked, peek
 from mmflow_mcp.surfaces.refusals import Refusal, answered
+from mmflow_mcp.surfaces.stopping import ENDS
 
 MCP = "/mcp"
 API = "/api/"
@@ -34,6 +36,7 @@ FREE = frozenset(
 )
 # What those pages load.
 FREE_BELOW = ("/assets/", "/docs/examples/")
+_WHY = {429: "quota", 503: "keys away"}
 CHALLENGE = (b"www-authenticate", b'Bearer realm="mmflow-mcp"')
 
 
@@ -105,6 +108,8 @@ class Guard:
         self._max_body = max_body
         self.ring = ring
         self.quotas = quotas
+        # How many were turned away, by why: quota, key, or keys that could not be checked.
+        self.refused: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, or answer it."""
@@ -115,7 +120,8 @@ class Guard:
                 await self.close()
         elif scope["type"] == "http":
             path = scope["path"]
-            if path in FREE or path.startswith(FREE_BELOW) or scope["method"] == "OPTIONS":
+            asks_leave = scope["method"] == "OPTIONS" and path.startswith(API)
+            if path in FREE or path.startswith(FREE_BELOW) or asks_leave:
                 await self._inner(scope, receive, send)
             else:
                 await self._guard(scope, receive, send)
@@ -132,6 +138,7 @@ class Guard:
             if scope["path"] == MCP and scope["method"] == "POST":
                 asked, receive = await peek(scope, receive, self._max_body)
                 counts = asked.counts
+                scope[ENDS] = not asked.listens
             else:
                 counts = scope["path"].startswith(API) and not scope["path"].startswith(STREAMS)
             verdict = await self._count(scope, key) if counts else None
@@ -213,6 +220,7 @@ class Guard:
         return tell
 
     async def _refuse(self, scope: Scope, send: Send, refusal: Refusal, asked: Peeked) -> None:
+        self.refused[_WHY.get(refusal.status, "key")] += 1
         on_mcp = scope["path"] == MCP
         for message in answered(refusal, asked, on_mcp=on_mcp, now_ms=self._clock.now_ms()):
             await send(message)

@@ -20,6 +20,7 @@ from mmflow_mcp.app import App, running
 from mmflow_mcp.errors import BadQuestion, MmflowError
 from mmflow_mcp.series.store import Point, SeriesKey, SeriesStore, Stored, gaps
 from mmflow_mcp.settings import Settings
+from mmflow_mcp.surfaces import logs
 from mmflow_mcp.surfaces.tables import table
 
 COLUMNS = ("metric", "venue", "coin", "kind", "t", "time", "v", "extra")
@@ -148,6 +149,7 @@ async def _delete(store: SeriesStore, found: list[Stored], patterns: list[str]) 
 
 def run_record(settings: Settings) -> int:
     """Record until stopped by SIGINT or SIGTERM; says on stderr what it does."""
+    logs.set_up(settings)
 
     async def run() -> int:
         async with running(settings) as app:

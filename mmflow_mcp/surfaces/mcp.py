@@ -6,8 +6,8 @@ Tools are listed from `tools.json`; endpoints, venues and models load at the fir
 import difflib
 import json
 import logging
-import sys
 from importlib.resources import files
+from time import perf_counter
 from typing import Any
 
 from mcp.server import MCPServer
@@ -26,10 +26,12 @@ from pydantic_core import to_json
 from mmflow_mcp import __version__
 from mmflow_mcp.app import App
 from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.surfaces import logs
 from mmflow_mcp.surfaces.notices import StreamNotices
 from mmflow_mcp.surfaces.remembered import Remembered
 from mmflow_mcp.surfaces.resources import add_resources
 from mmflow_mcp.surfaces.subscriptions import BusBridge, serve_subscriptions
+from mmflow_mcp.tally import Outcome, outcome_of
 
 INSTRUCTIONS = """\
 Live crypto market data across venues; read-only, no keys, data and not advice.
@@ -49,6 +51,9 @@ Coins are tickers (BTC); venues are ids (binance, okx, hl) or all; each tool has
 Positive funding: longs pay shorts. Open interest is one-sided. gex: calls +, puts - (assumed).
 Read meta before concluding: partial true means something asked is missing and sources say why;
 truncated: rows were left out; a source beginning sim: or replay: is not the live market."""
+
+
+log = logging.getLogger("mmflow_mcp")
 
 
 class AnyArgs(ArgModelBase):
@@ -99,7 +104,7 @@ class Server(MCPServer):
 
 def build_server(app: App) -> MCPServer:
     """The server of both eras, for stdio and HTTP alike."""
-    quiet_logging(app.settings.log)
+    logs.set_up(app.settings)
     form = app.settings.tool_rows
     definitions = tool_definitions(form, app.settings.tools)
     known = Remembered(app.clock)
@@ -125,14 +130,6 @@ def build_server(app: App) -> MCPServer:
     add_resources(server, app, notices)
     subscribed = serve_subscriptions(server, app.bus, app.soon, notices.need)
     return server
-
-
-def quiet_logging(level: str) -> None:
-    """Logs go to stderr in plain lines, before the SDK sets up its own; stdout is the wire."""
-    logging.basicConfig(
-        stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 def _tool(app: App, definition: dict[str, Any], form: str, known: Remembered) -> Tool:
@@ -168,11 +165,52 @@ async def call_tool(
 
     While venues are awaited their number is sent as progress, where the client asked for it.
     """
+    if app.tracer is not None:
+        from mmflow_mcp.surfaces.tracing import counting, tell  # noqa: PLC0415 - where it is wanted
+
+        with counting() as asked:
+            result, outcome = await _counted(app, name, args, form, known, ctx)
+        tell(name, outcome, asked)
+        return result
+    return (await _counted(app, name, args, form, known, ctx))[0]
+
+
+async def _counted(
+    app: App,
+    name: str,
+    args: dict[str, Any],
+    form: str,
+    known: Remembered,
+    ctx: Context[Any, Any],
+) -> tuple[CallToolResult, Outcome]:
+    """The same, counted and logged."""
+    began, outcome = perf_counter(), outcome_of(500)
+    app.asked.running["mcp"] += 1
+    try:
+        result, outcome = await _called(app, name, args, form, known, ctx)
+    finally:
+        app.asked.running["mcp"] -= 1
+        spent = perf_counter() - began
+        app.asked.add(("mcp", name), outcome, spent)
+        said = {"endpoint": name, "outcome": outcome, "ms": round(spent * 1000, 1)}
+        log.info("%(endpoint)s %(outcome)s %(ms).1f ms", said, extra=said)
+    return result, outcome
+
+
+async def _called(
+    app: App,
+    name: str,
+    args: dict[str, Any],
+    form: str,
+    known: Remembered,
+    ctx: Context[Any, Any],
+) -> tuple[CallToolResult, Outcome]:
+    """The result of a call, and how it ended."""
     app.used()
     question = (name, to_json(args))
-    result: CallToolResult | None = known.get(question)
-    if result is not None:
-        return result
+    remembered: tuple[CallToolResult, Outcome] | None = known.get(question)
+    if remembered is not None:
+        return remembered
     from mmflow_mcp.core.fanout import PROGRESS  # noqa: PLC0415 - loads venues
     from mmflow_mcp.surfaces import questions  # noqa: PLC0415 - loads endpoints and models
 
@@ -186,10 +224,12 @@ async def call_tool(
         structured = questions.result(asked, found, form)
     except Exception as error:  # noqa: BLE001 - the last line before the client; `said` logs it
         text = questions.said(name, error)
-        return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+        said = CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+        return said, outcome_of(getattr(error, "status", 500))
     text = to_json(structured).decode()
     result = CallToolResult(
         content=[TextContent(type="text", text=text)], structured_content=structured
     )
-    known.keep(question, result, found.until)
-    return result
+    outcome = outcome_of(200, partial=found.meta["partial"])
+    known.keep(question, (result, outcome), found.until)
+    return result, outcome

@@ -10,15 +10,21 @@ QUESTIONS = ("tools/call", "resources/read")
 
 
 class Peeked(NamedTuple):
-    """What a message asks: whether it counts, its method and id; of the 2026 era or before."""
+    """What a message asks: whether it counts, its method and id; of the 2026 era or before.
+
+    `listens`: it opens a stream that does not end by itself.
+    """
 
     counts: bool
     method: str = ""
     id: str | int | None = None
     modern: bool = False
+    listens: bool = False
 
 
+LISTEN = "subscriptions/listen"
 NOTHING = Peeked(False)
+LISTENING = Peeked(False, listens=True)
 # What is no JSON to us might be to the server, in another encoding: it counts.
 UNREADABLE = Peeked(True)
 
@@ -66,6 +72,6 @@ def question_of(body: bytes, *, modern: bool = False) -> Peeked:
         return NOTHING
     method, number = message.get("method"), message.get("id")
     if method not in QUESTIONS:
-        return NOTHING
+        return LISTENING if method == LISTEN else NOTHING
     named = isinstance(number, (str, int)) and not isinstance(number, bool)
     return Peeked(True, method, number if named else None, modern)

@@ -166,5 +166,5 @@ def said(name: str, error: Exception) -> str:
         return f"{error}. Try other venues, or again later."
     if isinstance(error, MmflowError):
         return str(error)
-    log.error("%s failed", name, exc_info=error)
+    log.error("%s failed", name, exc_info=error, extra={"endpoint": name})
     return f"{name} met a fault of its own; it was logged on the server. Other tools still work."

@@ -1,6 +1,7 @@
 """The resources: the catalogue, venue health, and history; with completion of their arguments."""
 
 from collections.abc import Iterable
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from mcp.server import MCPServer
@@ -11,6 +12,7 @@ from pydantic_core import to_json
 from mmflow_mcp.app import App
 from mmflow_mcp.errors import BadQuestion, MmflowError
 from mmflow_mcp.surfaces.notices import FUNDING, TRADES, WHALES, StreamNotices
+from mmflow_mcp.tally import outcome_of
 
 if TYPE_CHECKING:
     from mmflow_mcp.core.core import Core
@@ -148,11 +150,16 @@ async def _answered(app: App, tool: str, question: dict[str, Any], points: int =
     from mmflow_mcp.endpoints.answer import Shape, written  # noqa: PLC0415
     from mmflow_mcp.surfaces import questions  # noqa: PLC0415
 
+    began, outcome = perf_counter(), outcome_of(500)
     try:
         asked = questions.understand(tool, question)
         found = await questions.answer(app.core(), asked)
+        outcome = outcome_of(200, partial=found.meta["partial"])
     except MmflowError as error:
+        outcome = outcome_of(error.status)
         raise ResourceNotFoundError(str(error)) from None
+    finally:
+        app.asked.add(("mcp", tool), outcome, perf_counter() - began)
     data, meta = found.data, found.meta
     if points and asked.endpoint.condense is not None:
         data, said = asked.endpoint.condense(data, points, "objects", asked.query)

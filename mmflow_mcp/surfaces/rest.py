@@ -8,6 +8,7 @@ import difflib
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -39,14 +40,19 @@ PARTIAL_TTL = 5
 DOCUMENT_TTL = 300
 # A question may ask venues in several rounds, each within the deadline.
 ROUNDS = 4
+# How a question at a path that is none is counted.
+NOWHERE = ("rest", "unknown")
 NO_BODY = (b"0", b"")
 
 
 class Rest:
     """The face as an ASGI application.
 
-    `paths` are the ones it answers; any other is told its nearest.
+    `paths` are the ones it answers; any other is told its nearest. The answer of a request is
+    left in its scope under `ANSWERED`.
     """
+
+    ANSWERED = "mmflow.answered"
 
     def __init__(self, app: App, *, most_at_once: int = MOST_AT_ONCE) -> None:
         self._app = app
@@ -55,10 +61,16 @@ class Rest:
         self._known = Remembered(app.clock, most=KEPT_BYTES, size=lambda page: page.size)
         self._routes: dict[str, Route] = {DOCUMENT: self._document}
         self._examples = {DOCUMENT: DOCUMENT}
+        self._counted = {DOCUMENT: ("rest", "openapi")}
         for path, e in operations().items():
             self._routes[path] = self._route(e, bare=not path.startswith(PREFIX))
             self._examples[path] = address(path, e.example)
+            self._counted[path] = ("rest", e.name)
         self.paths = frozenset(self._routes)
+
+    def endpoint_at(self, path: str) -> str:
+        """The name of what is at a path."""
+        return self._counted.get(path, NOWHERE)[1]
 
     async def __call__(
         self,
@@ -72,9 +84,13 @@ class Rest:
             return
         method = scope["method"]
         if method in ("GET", "HEAD"):
-            page = self._known.get((scope["path"], scope["query_string"]))
+            began, path = perf_counter(), scope["path"]
+            page = self._known.get((path, scope["query_string"]))
             if page is None:
                 page = await self._page(scope)
+            counted = self._counted.get(path, NOWHERE)
+            self._app.asked.add(counted, page.outcome, perf_counter() - began)
+            scope[self.ANSWERED] = page
             await page.send(scope, send)
         elif method == "OPTIONS":
             await send({"type": "http.response.start", "status": 204, "headers": PREFLIGHT.copy()})
@@ -98,6 +114,7 @@ class Rest:
             text = f"{self._most} questions are being answered; ask again in a second."
             return self._failed(503, text, (b"retry-after", b"1"))
         self._asking += 1
+        self._app.asked.running["rest"] = self._asking
         try:
             with anyio.fail_after(ROUNDS * self._app.settings.deadline):
                 page, until = await route(arguments_of(query))
@@ -105,6 +122,7 @@ class Rest:
             return self._failure(path, error)
         finally:
             self._asking -= 1
+            self._app.asked.running["rest"] = self._asking
         self._known.keep((path, query), page, until)
         return page
 
@@ -117,7 +135,8 @@ class Rest:
             found = await e.handler(self._app.core(), query)
             ttl = min(e.ttl, PARTIAL_TTL) if found.meta["partial"] else e.ttl
             whole = questions.envelope(found)
-            return self._public(whole["data"] if bare else whole, ttl, found.until)
+            content, partial = whole["data"] if bare else whole, found.meta["partial"]
+            return self._public(content, ttl, found.until, partial=partial)
 
         return answer
 
@@ -127,8 +146,11 @@ class Rest:
             raise BadQuestion(next(iter(given))[:40], "unknown argument: there are none here.")
         return self._public(document(), DOCUMENT_TTL, math.inf)
 
-    def _public(self, content: Any, ttl: int, until: float) -> tuple[Finished, float]:
-        page = Finished(to_json(content, inf_nan_mode="null"), cache=f"public, max-age={ttl}")
+    def _public(
+        self, content: Any, ttl: int, until: float, *, partial: bool = False
+    ) -> tuple[Finished, float]:
+        body = to_json(content, inf_nan_mode="null")
+        page = Finished(body, cache=f"public, max-age={ttl}", partial=partial)
         return page, min(until, self._app.clock.monotonic() + ttl)
 
     def _failure(self, path: str, error: Exception) -> Finished:
@@ -142,7 +164,7 @@ class Rest:
             return self._failed(error.status, str(error), error=error)
         if isinstance(error, TimeoutError):
             return self._failed(504, "The answer took too long; ask for less, or again later.")
-        log.error("%s failed", path, exc_info=error)
+        log.error("%s failed", path, exc_info=error, extra={"endpoint": self.endpoint_at(path)})
         return self._failed(500, "A fault of the server's own; it was logged there.")
 
     def _failed(

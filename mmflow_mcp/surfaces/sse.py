@@ -26,6 +26,7 @@ from mmflow_mcp.surfaces import questions
 from mmflow_mcp.surfaces.finished import CORS, METHODS, PREFLIGHT, Finished
 from mmflow_mcp.surfaces.openapi import PREFIX
 from mmflow_mcp.surfaces.rest import MAX_QUERY, arguments_of
+from mmflow_mcp.tally import outcome_of
 from mmflow_mcp.tape.board import Queue
 from mmflow_mcp.tape.readings import prints_after
 
@@ -86,9 +87,17 @@ class Stream:
         self._e = e
         self._live = e.live
         self._stopping = stopping or anyio.Event()
+        self.endpoint = e.name
         self._open: set[_Open] = set()
+        # Events that slow listeners have lost.
+        self.lost = 0
         self._tending = False
         self._tick = self._live.heartbeat / LOOKS
+
+    @property
+    def listeners(self) -> int:
+        """How many listen now."""
+        return len(self._open)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell events until the listener leaves, the longest time is over, or the server stops."""
@@ -111,6 +120,7 @@ class Stream:
             await send({"type": "http.response.body", "body": b""})
             return
         self._app.used()
+        self._app.asked.add(("stream", self._e.name), "ok")
         last_id = _header(scope, b"last-event-id")
         with self._live.listen(self._app.core(), query) as queue:
             await self._tell(queue, query, last_id, padding, receive, send)
@@ -128,6 +138,7 @@ class Stream:
     async def _refuse(
         self, status: int, text: str, error: Exception, scope: Scope, send: Send
     ) -> None:
+        self._app.asked.add(("stream", self._e.name), outcome_of(status))
         now = self._app.clock.now_ms()
         if isinstance(error, AllVenuesFailed):
             said = questions.failure(error, text, now)
@@ -175,6 +186,7 @@ class Stream:
                 await anyio.sleep(pause)
             batch = queue.take()
             if batch.lost:
+                self.lost += batch.lost
                 await write(f": {batch.lost} events lost, this listener is slow\n\n".encode())
             if batch.items:
                 await write(*map(self._encoded, batch.items))

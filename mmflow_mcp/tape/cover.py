@@ -19,6 +19,19 @@ class Gap:
     until: int
 
 
+class Gaps(deque[Gap]):
+    """The last gaps; `total`: how many there were in all."""
+
+    def __init__(self) -> None:
+        super().__init__(maxlen=GAPS_KEPT)
+        self.total = 0
+
+    def append(self, gap: Gap, /) -> None:
+        """One more."""
+        self.total += 1
+        super().append(gap)
+
+
 class Cover:
     """What is known of one coin.
 

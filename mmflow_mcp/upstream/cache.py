@@ -6,6 +6,7 @@ the others still get the answer, and the flight itself is cancelled only when no
 """
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
@@ -36,6 +37,16 @@ class Fault(VenueError):
     code = "internal"
     status = 500
     retryable = False
+
+
+@dataclass(slots=True)
+class Counts:
+    """How often an answer was here, awaited with others, asked for, or an old one stood in."""
+
+    hit: int = 0
+    joined: int = 0
+    miss: int = 0
+    stale: int = 0
 
 
 class _Flight:
@@ -83,11 +94,13 @@ class CacheTransport(httpx2.AsyncBaseTransport):
         self._flight_seconds = flight_seconds
         self._wires: LRUCache[_Key, Wire] = LRUCache(max_bytes, getsizeof=lambda w: w.size)
         self._flights: dict[_Key, _Flight] = {}
+        self.counts = Counts()
 
     def peek(self, call: Call) -> Wire | None:
         """The cached answer if it is fresh enough for this call; never waits."""
         wire = self._wires.get(call.key)
         if wire is not None and self._clock.monotonic() - wire.read <= call.fresh:
+            self.counts.hit += 1
             return wire
         return None
 
@@ -105,6 +118,7 @@ class CacheTransport(httpx2.AsyncBaseTransport):
             old = self._wires.get(call.key)
             if old is None or self._clock.monotonic() - old.read > call.keep:
                 raise
+            self.counts.stale += 1
             return _response(old, stale=error.reason)
 
     async def _join(self, call: Call, request: httpx2.Request) -> Wire:
@@ -114,7 +128,9 @@ class CacheTransport(httpx2.AsyncBaseTransport):
             self._tasks.start_soon(self._fly, flight, call, name=f"flight {call.label}")
             # Only once it is sure to run: a flight that never ends would hold its askers for ever.
             self._flights[call.key] = flight
+            self.counts.miss += 1
         else:
+            self.counts.joined += 1
             flight.last_until(request.extensions.get("deadline"))
         flight.waiters += 1
         try:

@@ -2,7 +2,9 @@
 
 The layers are transports under one interface, from the top:
 
-    cache > breaker > retry > budget > judge > base (network, simulated venues or replay)
+    cache > breaker > retry > budget > traffic > judge > base
+
+The base is the network, the simulated venues or recordings.
 
 State is kept per host inside each layer, so one stack serves all venues. HTTP and WebSocket go
 the same way: a socket's request passes every layer untouched down to the same base.
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 from mmflow_mcp.clock import Clock
+from mmflow_mcp.tally import Tally
 from mmflow_mcp.upstream.breaker import BreakerTransport
 from mmflow_mcp.upstream.budget import BudgetTransport, Meter
 from mmflow_mcp.upstream.cache import CacheTransport
@@ -22,10 +25,12 @@ from mmflow_mcp.upstream.health import HealthLedger
 from mmflow_mcp.upstream.judge import JudgeTransport, Refusal
 from mmflow_mcp.upstream.retry import RetryTransport
 from mmflow_mcp.upstream.shelf import Shelf
+from mmflow_mcp.upstream.traffic import TrafficTransport
 from mmflow_mcp.upstream.wire import Call, Wire
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
+    from opentelemetry.trace import Tracer
 
     from mmflow_mcp.upstream.streams import Stream
 
@@ -35,7 +40,8 @@ _ACCEPT = {"json": "application/json", "text": "text/html, text/csv;q=0.9, */*;q
 class Upstream:
     """Asks venues. `kind` is where the bytes come from: live, sim or replay.
 
-    `shelf`: where last good answers are kept; in memory unless one is given.
+    `shelf`: where last good answers are kept; in memory unless one is given. `tracer`: makes a
+    span of every request.
     """
 
     def __init__(
@@ -51,6 +57,7 @@ class Upstream:
         cache_bytes: int = 64 * 1024 * 1024,
         attempt_seconds: float = 6.0,
         shelf: Shelf | None = None,
+        tracer: "Tracer | None" = None,
     ) -> None:
         self.kind = kind
         self.clock = clock
@@ -63,7 +70,13 @@ class Upstream:
             venues=venues or {},
             attempt_seconds=attempt_seconds,
         )
-        spent = BudgetTransport(judged, clock, meters)
+        self.traffic = Tally()
+        counted: httpx2.AsyncBaseTransport = TrafficTransport(judged, self.traffic, venues or {})
+        if tracer is not None:
+            from mmflow_mcp.upstream.spans import SpanTransport  # noqa: PLC0415 - where it is wanted
+
+            counted = SpanTransport(counted, tracer, venues or {})
+        spent = BudgetTransport(counted, clock, meters)
         breaker = BreakerTransport(RetryTransport(spent, clock), clock)
         self._cache = CacheTransport(
             breaker,
@@ -78,6 +91,7 @@ class Upstream:
         )
         self.peek = self._cache.peek
         self.refused = breaker.refused
+        self.cached = self._cache.counts
 
     async def fetch(self, call: Call, deadline: float) -> tuple[Wire, str | None]:
         """The answer to a call, and why it is stale if it is.

@@ -17,6 +17,8 @@ from mmflow_mcp.upstream.wire import ROOM, time_left
 
 ATTEMPTS = 3
 FIRST_PAUSE = 0.1
+# In a request's extensions: which attempt it is, from 1.
+ATTEMPT = "attempt"
 
 
 class RetryTransport(httpx2.AsyncBaseTransport):
@@ -39,6 +41,7 @@ class RetryTransport(httpx2.AsyncBaseTransport):
         """Ask until it answers, the failure is final, or the time is used up."""
         attempt = 1
         while True:
+            request.extensions[ATTEMPT] = attempt
             try:
                 return await self._inner.handle_async_request(request)
             except VenueError as error:
