@@ -9,8 +9,8 @@ address, for a log is kept longer than it is thought of.
 
 import json
 import logging
+import os
 import re
-import secrets
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -132,7 +132,7 @@ def logged(inner: Callable[..., Any]) -> Callable[..., Any]:
                 status = message["status"]
             await send(message)
 
-        token = REQUEST.set(secrets.token_hex(8))
+        token = REQUEST.set(os.urandom(8).hex())
         try:
             await inner(scope, receive, told)
         finally:
