@@ -219,17 +219,16 @@ class TestHome:
 
     @pytest.mark.anyio
     async def test_a_strange_host_is_not_repeated(self) -> None:
-        """Where every name is taken, a name that is none is still not written into a page."""
+        """A name that is none of ours is refused, and not written into any page."""
         from mmflow_mcp.surfaces.http import build_app
 
-        async with world() as app:
+        async with world(hosts="data.example") as app:
             asgi = build_app(app, "0.0.0.0", anyio.Event())  # noqa: S104 - not bound
             transport = httpx2.ASGITransport(app=asgi)
             async with httpx2.AsyncClient(transport=transport, base_url="http://x") as client:
                 for host in (EVIL, "a.example/b", "", "a b"):
                     answer = await client.get("/", headers={"host": host})
-                    assert 200 == answer.status_code
-                    assert "127.0.0.1:8787/mcp" in answer.text
+                    assert 421 == answer.status_code
                     assert "a.example" not in answer.text
                     assert "alert" not in answer.text
                 named = await client.get("/docs", headers={"host": "data.example:443"})
