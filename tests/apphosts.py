@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from browsers import Page
+from browsers import Page, wait_for
 
 POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
@@ -87,13 +87,17 @@ class Stage:
         self._host = host
         self._charts = charts
 
+    def address(self, chart: str) -> str:
+        """Where a chart is served."""
+        return self._charts + chart
+
     def start(self, chart: str, *, theme: str = "light", width: int = 400, **context: Any) -> None:
         """Open a chart and wait until its bridge stands."""
         self.page.resize(width)
         self.page.open(self._host)
         self.page.faults.clear()
         given = {"theme": theme, "displayMode": "inline", **context}
-        self.page.run(f"start({json.dumps(self._charts + chart)}, {json.dumps(given)})")
+        self.page.run(f"start({json.dumps(self.address(chart))}, {json.dumps(given)})")
         self.page.until("host.ready")
 
     def tell(self, method: str, params: Any) -> None:
@@ -111,13 +115,11 @@ class Stage:
 
     def settled(self) -> None:
         """Wait until the frame is as high as the chart."""
-        self.page.until("host.sizes.length > 0")
-        self.page.until(
-            "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() =>"
-            " r(host.sizes.at(-1).height === frame.clientHeight))))"
+        height = "Math.ceil(document.documentElement.getBoundingClientRect().height)"
+        wait_for(
+            lambda: self.seen(height) == self.page.run("frame.clientHeight"),
+            "the frame is as high as the chart",
         )
-        inner = self.seen("Math.ceil(document.documentElement.getBoundingClientRect().height)")
-        self.page.until(f"frame.clientHeight === {inner}")
 
     def faults(self) -> list[str]:
         """What the chart did wrong, to the host and in the browser."""
