@@ -67,6 +67,11 @@ def result_of(data: Any, **meta: Any) -> dict[str, Any]:
     return {"content": [], "structuredContent": {"data": data, "meta": known}}
 
 
+def note(source: str, status: str, reason: str, **more: Any) -> dict[str, Any]:
+    """One entry of meta.sources."""
+    return {"source": source, "status": status, "reason": reason, **more}
+
+
 def minutes_of(values: Mapping[int, float]) -> dict[str, Any]:
     """A flow metric by minute."""
     rows = [[T0 + minute * 60_000, value] for minute, value in values.items()]

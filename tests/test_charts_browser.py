@@ -16,6 +16,7 @@ from chartings import (
     every_result,
     hostile,
     minutes_of,
+    note,
     rates_of,
     result_of,
     tables_in,
@@ -346,11 +347,6 @@ def test_every_outcome_is_shown(stage: Stage, results: Results) -> None:
     stage.result(result_of([{"coin": 1, "venue": {}, "apr": 2}], sources="?", notListed=3))
     stage.result(result_of({"columns": ["apr"], "rows": [None]}))
     assert "could not be drawn" in stage.seen(STATE)
-
-
-def note(source: str, status: str, reason: str, **more: Any) -> dict[str, Any]:
-    """One entry of meta.sources."""
-    return {"source": source, "status": status, "reason": reason, **more}
 
 
 def test_stale_and_recorded_answers_say_so(stage: Stage, results: Results) -> None:

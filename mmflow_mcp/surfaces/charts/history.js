@@ -43,10 +43,10 @@ const chart = {
     const tell = v => funding || flow ? signed(v) : plain(v);
     const last = full.map(one => [one.points.at(-1).v, one.name]).sort((a, b) => b[0] - a[0]);
     const span = full.map(one => one.points).flatMap(points => [points[0].t, points.at(-1).t]);
-    const mark = funding ? " %" : "";
+    const mark = funding ? " %" : "", word = exact(meta.condensed).includes("means") ? "Last mean" : "Last";
     return {
       title: exact(data.coin) + " " + (funding ? "funding" : flow ? exact(data.metric) : "open interest") + " over time",
-      finding: (last.length === 1 ? "Last " + tell(last[0][0]) + mark + "." : "Last: highest " + last[0][1] + " " + tell(last[0][0]) + mark + ", lowest " + last.at(-1)[1] + " " + tell(last.at(-1)[0]) + mark + ".")
+      finding: (last.length === 1 ? word + " " + tell(last[0][0]) + mark + "." : word + ": highest " + last[0][1] + " " + tell(last[0][0]) + mark + ", lowest " + last.at(-1)[1] + " " + tell(last.at(-1)[0]) + mark + ".")
         + (bare.length ? " No history: " + bare.join(", ") + "." : ""),
       lines: full, unit, tell, mark, shared: funding, span: [Math.min(...span), Math.max(...span)], tables: tablesOf(data),
     };
