@@ -45,12 +45,14 @@ class Page:
         self._frames: dict[str, str] = {}
         self._worlds: dict[str, tuple[str, int]] = {}
         self._session = ""
+        # A page's frame and its target have one id.
+        self._main = ""
 
     def attach(self) -> None:
         """Take over the first page of the browser."""
         targets = self.call("Target.getTargets")["targetInfos"]
-        target = next(t["targetId"] for t in targets if t["type"] == "page")
-        given = {"targetId": target, "flatten": True}
+        self._main = next(t["targetId"] for t in targets if t["type"] == "page")
+        given = {"targetId": self._main, "flatten": True}
         self._session = self.call("Target.attachToTarget", given)["sessionId"]
         self._watch(self._session)
         self.call("Page.enable", session=self._session)
@@ -110,9 +112,8 @@ class Page:
         given: dict[str, Any] = {"expression": code, "awaitPromise": True, "returnByValue": True}
         session = self._session
         if inside:
-            tree = self.call("Page.getFrameTree", session=self._session)["frameTree"]
-            main = tree["frame"]["id"]
-            session, given["contextId"] = [w for f, w in self._worlds.items() if f != main][-1]
+            inner = [world for frame, world in self._worlds.items() if frame != self._main]
+            session, given["contextId"] = inner[-1]
         found = self.call("Runtime.evaluate", given, session=session)
         if "exceptionDetails" in found:
             raise RuntimeError(f"{code[:80]}: {found['exceptionDetails']}")

@@ -1,5 +1,6 @@
 """`call --plot`: answers as pictures of plain characters."""
 
+import doctest
 import io
 import re
 import subprocess
@@ -12,6 +13,7 @@ from chartings import T0, minutes_of, note, rates_of
 
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.settings import colour_wanted
+from mmflow_mcp.surfaces import plots_rows
 from mmflow_mcp.surfaces.call import pen_of
 from mmflow_mcp.surfaces.charts import CHARTED
 from mmflow_mcp.surfaces.plots import PLOTS, plot
@@ -149,6 +151,11 @@ def test_a_line_of_braille_goes_through_its_points() -> None:
     """From the lower left to the upper right corner: one dot in each column of dots."""
     lines = Pen().lines([[(0, 0), (7, 7)]], (0, 7), (0, 7), (4, 2))
     assert ["  ⡠⠊", "⡠⠊  "] == lines
+
+
+def test_numbers_have_the_decimals_that_they_need() -> None:
+    """The examples of the documentation hold."""
+    assert (0, 2) == tuple(doctest.testmod(plots_rows))
 
 
 def test_flows_show_score_parts_and_signals() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.surfaces.plots_history import draw_history
 from mmflow_mcp.surfaces.plots_pen import Pen
-from mmflow_mcp.surfaces.plots_rows import known, number, objects
+from mmflow_mcp.surfaces.plots_rows import known, number, objects, price
 
 
 def plot(tool: str, answer: dict[str, Any], pen: Pen) -> str:
@@ -112,18 +112,18 @@ def draw_gex(data: Any, meta: dict[str, Any], pen: Pen) -> list[str]:  # noqa: A
     }
     levels = {"spot": data["spot"], "flip": data["gammaFlip"]}
     lines: list[tuple[float, str]] = [
-        (price, f"{pen.letter('─', '-') * 4} {name} {number(price)} {pen.letter('─', '-') * 4}")
-        for name, price in levels.items()
-        if known(price)
+        (at, f"{pen.letter('─', '-') * 4} {name} {price(at)} {pen.letter('─', '-') * 4}")
+        for name, at in levels.items()
+        if known(at)
     ]
     for row in rows:
         wall = walls.get(row["strike"], "")
         bar = pen.bar(row["gex"], low, high, pen.width - 36)
-        text = f"{number(row['strike']):>10} {bar} {number(row['gex'], 0):>14} {wall}"
+        text = f"{price(row['strike']):>10} {bar} {number(row['gex'], 0):>14} {wall}"
         lines.append((row["strike"], text.rstrip()))
     lines.sort(key=lambda line: line[0], reverse=True)
     total = f"total {number(data['totalGex'], 0)}"
-    lacking = [f"no {name}" for name, price in levels.items() if not known(price)]
+    lacking = [f"no {name}" for name, at in levels.items() if not known(at)]
     head = (
         f"{data['underlying']} dealer gamma by strike, USD per 1 % move; calls +, puts - (assumed)"
     )
@@ -142,9 +142,9 @@ def draw_skew(data: Any, meta: dict[str, Any], pen: Pen) -> list[str]:  # noqa: 
         out += [f"{data['underlying']} volatility at the money by expiry, %", *_dots(points, pen)]
         near = min(term, key=lambda row: abs(row["dteDays"] - 30))
         smile = objects(data["smileByExpiry"].get(near["expiryLabel"]))
-        points = [(f"{number(p['strike'])} {p['type']}", p["iv"]) for p in smile if known(p["iv"])]
+        points = [(f"{price(p['strike'])} {p['type']}", p["iv"]) for p in smile if known(p["iv"])]
         if points:
-            spot = f"; spot {number(data['spot'])}" if known(data["spot"]) else ""
+            spot = f"; spot {price(data['spot'])}" if known(data["spot"]) else ""
             words = f"Smile of {near['expiryLabel']}, % by strike (P put, C call){spot}"
             out += ["", *pen.wrapped(words), *_dots(points, pen)]
     return out

@@ -26,3 +26,12 @@ def number(value: float, digits: int = 2) -> str:
     """
     text = f"{value:,.{digits}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def price(value: float) -> str:
+    """A price with the decimals that its size needs.
+
+    >>> price(86452.516), price(1.2345)
+    ('86,452.52', '1.2345')
+    """
+    return number(value, 4 if abs(value) < 10 else 2)

@@ -21,7 +21,8 @@ function objects(table) {
   if (!isThing(table) || !Array.isArray(table.rows) || !Array.isArray(table.columns)) return [];
   return table.rows.map(row => Object.fromEntries(table.columns.map((name, i) => [name, row[i]])));
 }
-const plain = (v, digits = 2) => v.toLocaleString("en-US", {maximumFractionDigits: digits});
+const plain = (v, digits = 2) => v.toLocaleString("en-US", {maximumFractionDigits: digits, signDisplay: "negative"});
+const price = v => plain(v, Math.abs(v) < 10 ? 4 : 2);
 const signed = (v, digits = 2) => (v > 0 ? "+" : "") + plain(v, digits);
 const brief = v => v.toLocaleString("en-US", {notation: "compact", maximumSignificantDigits: 3});
 const percent = v => plain(v * 100, 2) + " %";
@@ -32,6 +33,8 @@ function exact(v) {
   if (isThing(v)) return Object.entries(v).map(([key, one]) => key + " " + exact(one)).join(", ");
   return String(v);
 }
+// The least and the greatest of a list of any length, which may be empty.
+const ends = list => list.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
 const scale = (d0, d1, r0, r1) => v => d1 === d0 ? (r0 + r1) / 2 : r0 + (v - d0) / (d1 - d0) * (r1 - r0);
 function ticks(low, high, most) {
   const rough = (high - low) / Math.max(1, most);

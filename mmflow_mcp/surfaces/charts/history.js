@@ -42,13 +42,12 @@ const chart = {
     const unit = funding ? "% a year" : flow ? exact(data.unit) : "coins, one-sided";
     const tell = v => funding || flow ? signed(v) : plain(v);
     const last = full.map(one => [one.points.at(-1).v, one.name]).sort((a, b) => b[0] - a[0]);
-    const span = full.map(one => one.points).flatMap(points => [points[0].t, points.at(-1).t]);
     const mark = funding ? " %" : "", word = exact(meta.condensed).includes("means") ? "Last mean" : "Last";
     return {
       title: exact(data.coin) + " " + (funding ? "funding" : flow ? exact(data.metric) : "open interest") + " over time",
       finding: (last.length === 1 ? word + " " + tell(last[0][0]) + mark + "." : word + ": highest " + last[0][1] + " " + tell(last[0][0]) + mark + ", lowest " + last.at(-1)[1] + " " + tell(last.at(-1)[0]) + mark + ".")
         + (bare.length ? " No history: " + bare.join(", ") + "." : ""),
-      lines: full, unit, tell, mark, shared: funding, span: [Math.min(...span), Math.max(...span)], tables: tablesOf(data),
+      lines: full, unit, tell, mark, shared: funding, span: ends(full.flatMap(one => [one.points[0].t, one.points.at(-1).t])), tables: tablesOf(data),
     };
   },
   draw(svg, width, height, model) {
@@ -59,7 +58,7 @@ const chart = {
     const all = lines.flatMap(one => one.points.flatMap(p => [p.v, p.lo, p.hi])).filter(isNumber);
     const w = (width - (across - 1) * 14) / across, h = (height - 40) / down;
     const many = lines.length > 1;
-    svg.append(label(0, 12, cut(unit + (many ? shared ? "; one scale: " + plain(Math.min(0, ...all)) + " to " + plain(Math.max(0, ...all)) + (kinds.length === 1 ? "; " + kinds[0] : "") : "; each on its own scale" : ""), width / 6), "start", "mute"));
+    svg.append(label(0, 12, cut(unit + (many ? shared ? "; one scale: " + plain(ends([0, ...all])[0]) + " to " + plain(ends([0, ...all])[1]) + (kinds.length === 1 ? "; " + kinds[0] : "") : "; each on its own scale" : ""), width / 6), "start", "mute"));
     const groups = lines.map((one, i) => this.panel(svg, {x: (i % across) * (w + 14), y: 18 + Math.floor(i / across) * h, w, h}, one, shared ? all : null, {...model, mixed: kinds.length > 1}));
     const bottom = 18 + down * h + 12;
     const day = when(span[0]), end = when(span[1]);
@@ -68,8 +67,7 @@ const chart = {
   },
   panel(svg, area, one, all, {span, tell, mark, lines, mixed}) {
     const own = all || one.points.flatMap(p => [p.v, p.lo, p.hi]).filter(isNumber);
-    let low = Math.min(...own), high = Math.max(...own);
-    if (all) [low, high] = [Math.min(0, low), Math.max(0, high)];
+    const [low, high] = ends(all ? [0, ...own] : own);
     const box = {left: area.x + (lines.length > 1 ? 4 : 56), right: area.x + area.w - 6, top: area.y + (lines.length > 1 && !all ? 28 : 18), bottom: area.y + area.h - 8};
     const x = scale(...span, box.left + 2, box.right - 2), y = scale(low, high, box.bottom - 2, box.top + 2);
     const last = tell(one.points.at(-1).v) + mark;
@@ -85,13 +83,14 @@ const chart = {
     for (const part of this.stretches(one)) {
       const place = (p, v) => x(p.t) + "," + y(v);
       if (part.every(p => isNumber(p.lo) && isNumber(p.hi))) svg.append(sv("polygon", {class: "band", points: [...part.map(p => place(p, p.hi)), ...[...part].reverse().map(p => place(p, p.lo))].join(" ")}));
-      svg.append(sv("polyline", {class: "line", points: part.map(p => place(p, p.v)).join(" ")}));
+      svg.append(sv("polyline", {class: "line", points: part.map(p => place(p, p.v)).join(" "), "stroke-linecap": "round"}));
+      if (part.length === 1) svg.append(sv("circle", {class: "down", cx: x(part[0].t), cy: y(part[0].v), r: 1.5}));
     }
-    const r = one.points.length > 80 ? 1 : 2;
+    const many = one.points.length > 300, r = one.points.length > 80 ? 1 : 2;
     return one.points.map(p => {
       const dot = sv("circle", {class: p.v < 0 ? "down" : all ? "up" : "down", cx: x(p.t), cy: y(p.v), r});
       dot.dataset.v = p.v;
-      svg.append(dot);
+      if (!many) svg.append(dot);
       const range = isNumber(p.lo) && isNumber(p.hi) ? " (" + plain(p.lo) + " to " + plain(p.hi) + ")" : "";
       return {x: x(p.t) - 4, y: y(p.v) - 4, w: 8, h: 8, text: one.name + " " + when(p.t) + " UTC: " + tell(p.v) + mark + range + (p.told ? " = " + p.told : "")};
     });

@@ -31,8 +31,8 @@ const chart = {
     const strikes = points.map(p => p.strike);
     const smile = this.panel(svg, {x: beside ? one.w + gap : 0, y: beside ? 0 : one.h + 8, ...one}, "Smile of " + model.key + ": IV, %", "strike, USD", points.map(p => ({
       x: p.strike, y: p.iv * 100, v: p.iv, key: model.key, open: p.type === "P",
-      text: model.key + " strike " + plain(p.strike) + " (" + (p.type === "P" ? "put" : "call") + ", " + plain(p.moneyness * 100, 1) + " % of spot): " + percent(p.iv),
-    })), ticks(Math.min(...strikes), Math.max(...strikes), 4).map(v => [v, plain(v)]), isNumber(model.spot) ? model.spot : null);
+      text: model.key + " strike " + price(p.strike) + " (" + (p.type === "P" ? "put" : "call") + ", " + plain(p.moneyness * 100, 1) + " % of spot): " + percent(p.iv),
+    })), ticks(Math.min(...strikes), Math.max(...strikes), 4).map(v => [v, price(v)]), isNumber(model.spot) ? model.spot : null);
     return {groups: [term, smile], height};
   },
   panel(svg, area, title, below, points, marks, spot = null) {
