@@ -56,6 +56,8 @@ class Page:
         self._session = self.call("Target.attachToTarget", given)["sessionId"]
         self._watch(self._session)
         self.call("Page.enable", session=self._session)
+        # No window has the focus here; keys go to the page all the same.
+        self.call("Emulation.setFocusEmulationEnabled", {"enabled": True}, session=self._session)
 
     def _watch(self, session: str) -> None:
         for domain in ("Runtime", "Log", "Network"):
@@ -139,6 +141,15 @@ class Page:
         for kind in ("rawKeyDown", "keyUp"):
             given = {"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
             self.call("Input.dispatchKeyEvent", given, session=self._session)
+
+    def tab_to(self, code: str) -> None:
+        """Tab until an expression inside is true; the first keys may come before the focus."""
+
+        def reached() -> bool:
+            self.press("Tab")
+            return bool(self.run(code, inside=True))
+
+        wait_for(reached, code)
 
     def touch(self, x: float, y: float) -> None:
         """A tap."""

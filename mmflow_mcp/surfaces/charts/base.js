@@ -103,9 +103,12 @@ function showNotes(meta) {
     ...(quiet.length ? [el("li", {}, cut(quiet.join(" \u00b7 "), 400))] : []),
   );
 }
-function tableOf({caption, columns, rows}) {
+// Columns of moments; a table tells them as minutes, UTC.
+const TIMES = ["t", "ts", "expiryMs", "fetchedAt", "nextFundingTime"];
+function tableOf({caption, columns, rows: given}) {
+  const rows = given.map(row => row.map((v, i) => TIMES.includes(columns[i]) && isNumber(v) ? when(v) : v));
   const words = columns.map((_, i) => rows.length > 0 && rows.every(row => !isNumber(row[i])));
-  return el("table", {}, el("caption", {}, caption),
-    el("thead", {}, el("tr", {}, ...columns.map((name, i) => el("th", {scope: "col", class: words[i] ? "word" : ""}, name)))),
-    el("tbody", {}, ...rows.map(row => el("tr", {}, ...row.map((v, i) => el("td", {class: words[i] ? "word" : ""}, exact(v)))))));
+  return el("div", {class: "wide", tabindex: 0, role: "group", "aria-label": caption}, el("table", {}, el("caption", {}, caption),
+    el("thead", {}, el("tr", {}, ...columns.map((name, i) => el("th", {scope: "col", class: words[i] ? "word" : ""}, TIMES.includes(name) ? name + " (UTC)" : name)))),
+    el("tbody", {}, ...rows.map(row => el("tr", {}, ...row.map((v, i) => el("td", {class: words[i] ? exact(v).length > 24 ? "word long" : "word" : ""}, exact(v))))))));
 }

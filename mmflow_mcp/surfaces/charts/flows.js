@@ -40,7 +40,7 @@ const chart = {
       svg.append(label(width, y + 12, score === null ? "?" : signed(score), "end"));
       const words = roomy ? [...wrap(parts, letters, 2).map(text => [text, ""]), ...(lacking ? [[cut(lacking, letters), "mute"]] : [])] : [];
       words.forEach(([text, kind], i) => svg.append(label(0, y + 29 + i * 14, text, "start", kind)));
-      const mark = {x: 0, y, w: width, h: bar, text: exact(row.coin) + ": " + (score === null ? "no score" : signed(score)) + "; " + parts + (lacking ? "; " + lacking : "")};
+      const mark = {x: 2, y, w: width - 4, h: bar, text: exact(row.coin) + ": " + (score === null ? "no score" : signed(score)) + "; " + parts + (lacking ? "; " + lacking : "")};
       y += roomy ? 26 + words.length * 14 : 17;
       return [mark];
     });
@@ -50,7 +50,7 @@ const chart = {
       const text = coin + " " + exact(one.severity) + ": " + exact(one.message) + " (confidence " + exact(one.confidence) + ")";
       const top = y + 17 + i * 15;
       svg.append(label(0, top + 11, cut(text, letters)));
-      return [{x: 0, y: top, w: width, h: 14, text}];
+      return [{x: 2, y: top, w: width - 4, h: 14, text}];
     });
     return {groups: [...marks, ...heard], height: y + foot};
   },

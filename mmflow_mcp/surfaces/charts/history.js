@@ -27,9 +27,8 @@ function tablesOf(data) {
     const rows = objects(one.points);
     const flat = rows.map(({byVenue, ...rest}) => ({...rest, ...(isThing(byVenue) ? byVenue : {})}));
     const columns = [...new Set(flat.flatMap(Object.keys))];
-    const stamp = (name, v) => (name === "t" || name === "ts") && isNumber(v) ? when(v) : v;
-    const head = name => name === "t" || name === "ts" ? "time (UTC)" : isThing(data.periodHours) && name in data.periodHours ? name + ", per " + exact(data.periodHours[name]) + " h" : name;
-    return {caption: exact(one.venue || one.metric || "Funding rates, fractions per period"), columns: columns.map(head), rows: flat.map(row => columns.map(name => stamp(name, row[name])))};
+    const head = name => isThing(data.periodHours) && name in data.periodHours ? name + ", per " + exact(data.periodHours[name]) + " h" : name;
+    return {caption: exact(one.venue || one.metric || "Funding rates, fractions per period"), columns: columns.map(head), rows: flat.map(row => columns.map(name => row[name]))};
   });
 }
 const chart = {
