@@ -101,13 +101,17 @@ class Stage:
         self.page.until("host.ready")
 
     def tell(self, method: str, params: Any) -> None:
-        """A notification of the host."""
+        """A notification of the host; returns when the chart has heeded it.
+
+        Messages keep their order: once a ping is answered, what came before it is done.
+        """
         self.page.run(f"tell({json.dumps('ui/notifications/' + method)}, {json.dumps(params)})")
+        number = self.page.run("ask('ping', {})")
+        self.page.until(f"host.answers[{number}] !== undefined")
 
     def result(self, result: Mapping[str, Any]) -> None:
-        """Hand over a tool result; wait until it is shown."""
+        """Hand over a tool result."""
         self.tell("tool-result", result)
-        self.page.until(SHOWN, inside=True)
 
     def seen(self, code: str) -> Any:
         """An expression's value inside the chart."""
@@ -125,12 +129,6 @@ class Stage:
         """What the chart did wrong, to the host and in the browser."""
         told: list[str] = self.page.run("host.faults")
         return [*told, *self.page.faults]
-
-
-SHOWN = (
-    "!document.getElementById('plot').hidden"
-    " || !/^(Waiting|Asking)/.test(document.getElementById('state').textContent)"
-)
 
 
 @contextmanager

@@ -198,6 +198,7 @@ def test_a_chart_can_be_read(stage: Stage, results: Results, case: str) -> None:
     stage.result(result_of(None))
     assert stage.seen(STATE)
     stage.result(results["objects"][case])
+    assert "" == stage.seen(STATE)
     assert drawn == stage.seen(DRAWN)
     assert [len(rows) for rows in cells] == [len(rows) for rows in stage.seen(TABLES)]
     assert [] == stage.faults()

@@ -7,6 +7,7 @@ function say(text, failed) {
   model = null;
   for (const id of ["plot", "tip", "more"]) by(id).hidden = true;
   by("finding").textContent = "";
+  by("svg").replaceChildren();
   by("state").hidden = false;
   by("state").className = failed ? "failed" : "";
   by("state").textContent = cut(text, 2000);
