@@ -270,6 +270,19 @@ def data_folder(
     return folder and folder / "mmflow-mcp"
 
 
+def colour_wanted(
+    environment: Mapping[str, str] | None = None, platform: str = sys.platform
+) -> bool:
+    """Whether a terminal may be written to in colour: NO_COLOR is not set, and it knows colours.
+
+    A console of Windows is taken to know them only where a newer terminal tells of itself.
+    """
+    env = os.environ if environment is None else environment
+    if env.get("NO_COLOR") or env.get("TERM") == "dumb":
+        return False
+    return platform != "win32" or bool(env.get("WT_SESSION") or env.get("TERM"))
+
+
 def _at_home(place: str, env: Mapping[str, str]) -> Path | None:
     """A path whose leading ~ is the user's home; None for someone who has none."""
     if not place.startswith("~"):

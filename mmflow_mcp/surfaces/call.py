@@ -1,8 +1,9 @@
-"""`mmflow-mcp call`: one question, a table for people or the envelope as JSON."""
+"""`mmflow-mcp call`: one question; a table or a plot for people, or the envelope as JSON."""
 
 import io
+import shutil
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import anyio
 from pydantic_core import to_json
@@ -11,8 +12,10 @@ from mmflow_mcp.app import App, running
 from mmflow_mcp.clock import SystemClock
 from mmflow_mcp.endpoints.answer import Answer
 from mmflow_mcp.errors import AllVenuesFailed, BadQuestion, MmflowError
-from mmflow_mcp.settings import Settings
+from mmflow_mcp.settings import Settings, colour_wanted
 from mmflow_mcp.surfaces import questions
+from mmflow_mcp.surfaces.plots import check_plotted, plot
+from mmflow_mcp.surfaces.plots_pen import LEAST_WIDTH, LETTERS, Pen
 from mmflow_mcp.surfaces.tables import for_people
 
 
@@ -29,8 +32,14 @@ def arguments_of(words: list[str]) -> dict[str, Any]:
     return given
 
 
-def run_call(settings: Settings, tool: str, words: list[str], *, as_json: bool) -> int:
-    """Ask and print; 0 when answered, 1 when the venues failed, 2 when the question was wrong."""
+def run_call(settings: Settings, tool: str, words: list[str], form: str) -> int:
+    """Ask and print; 0 when answered, 1 when the venues failed, 2 when the question was wrong.
+
+    `form`: table, plot or json.
+    """
+    as_json = form == "json"
+    if form == "plot":
+        check_plotted(tool)
 
     async def ask() -> int:
         async with running(settings) as app:
@@ -41,11 +50,26 @@ def run_call(settings: Settings, tool: str, words: list[str], *, as_json: bool) 
                 return _report(tool, error, as_json=as_json)
             if as_json:
                 _print_json(questions.envelope(found))
+            elif form == "plot":
+                answer = questions.result(asked, found, "columns")
+                sys.stdout.write(plot(tool, answer, pen_of(sys.stdout)) + "\n")
             else:
                 sys.stdout.write(for_people(asked, found) + "\n")
             return 0
 
     return anyio.run(ask)
+
+
+def pen_of(out: TextIO) -> Pen:
+    """A pen as wide as the terminal; it draws in ASCII where `out` cannot show finer letters."""
+    width = max(LEAST_WIDTH, shutil.get_terminal_size().columns)
+    try:
+        LETTERS.encode(out.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        fine = False
+    else:
+        fine = True
+    return Pen(width, fine, out.isatty() and colour_wanted())
 
 
 def _print_json(value: Any) -> None:

@@ -51,7 +51,9 @@ def parser() -> argparse.ArgumentParser:
     call = commands.add_parser("call", help="ask one question", parents=[shared])
     call.add_argument("tool", help="the tool, e.g. get_funding")
     call.add_argument("arguments", nargs="*", help="name=value, e.g. coins=BTC,ETH venues=all")
-    call.add_argument("--json", action="store_true", help="print the envelope as JSON")
+    form = call.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print the envelope as JSON")
+    form.add_argument("--plot", action="store_true", help="draw the answer in plain characters")
 
     commands.add_parser(
         "doctor", help="ask every venue for every capability it claims", parents=[shared]
@@ -200,7 +202,8 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.command == "call":
         from mmflow_mcp.surfaces.call import run_call  # noqa: PLC0415
 
-        return run_call(settings_of(chosen), chosen.tool, chosen.arguments, as_json=chosen.json)
+        form = "json" if chosen.json else "plot" if chosen.plot else "table"
+        return run_call(settings_of(chosen), chosen.tool, chosen.arguments, form)
     if chosen.command == "doctor":
         from mmflow_mcp.surfaces.doctor import run_doctor  # noqa: PLC0415
 

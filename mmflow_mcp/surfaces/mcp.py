@@ -27,6 +27,8 @@ from mmflow_mcp import __version__
 from mmflow_mcp.app import App
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.surfaces import logs
+from mmflow_mcp.surfaces.apps import chart_pages
+from mmflow_mcp.surfaces.charts import chart_of
 from mmflow_mcp.surfaces.notices import StreamNotices
 from mmflow_mcp.surfaces.remembered import Remembered
 from mmflow_mcp.surfaces.resources import add_resources
@@ -124,6 +126,7 @@ def build_server(app: App) -> MCPServer:
             "resources/read": CacheHint(ttl_ms=1_000, scope="public"),
         },
         subscriptions=bridge,
+        extensions=[chart_pages([d["name"] for d in definitions])],
         log_level="WARNING",
     )
     notices = StreamNotices(app, lambda: bridge.listening or subscribed())
@@ -150,6 +153,7 @@ def _tool(app: App, definition: dict[str, Any], form: str, known: Remembered) ->
         annotations=ToolAnnotations(
             title=definition["title"], read_only_hint=True, open_world_hint=True
         ),
+        meta={"ui": {"resourceUri": chart}} if (chart := chart_of(name)) else None,
     )
 
 
