@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from worlds import NOW, ask, world
 
+from mmflow_mcp.endpoints.answer import Shape, written
 from mmflow_mcp.rows import OptionChain
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.deribit import Deribit
@@ -81,3 +82,15 @@ async def test_times_are_judged_at_the_moment_of_the_answer() -> None:
     for row in later:
         if row.expiry_ms in same:
             assert pytest.approx(same[row.expiry_ms] - 1, abs=0.011) == row.dte_days
+
+
+async def test_the_flip_of_a_cheap_coin_keeps_its_digits() -> None:
+    """A price, not an amount: one decimal of XRP would be percents of it."""
+    async with world() as app:
+        found = await ask(app, "get_gex", underlying="XRP")
+    flip = found.data.gamma_flip
+    assert flip is not None
+    assert flip < 20
+    told = written(found.data, Shape())["gammaFlip"]
+    assert pytest.approx(flip, rel=1e-5) == told
+    assert abs(flip - round(flip, 1)) > 1e-5 * flip

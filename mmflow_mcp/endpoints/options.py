@@ -46,7 +46,7 @@ class GexAnswer:
     total_gex: float = told("all strikes, USD per 1 % move; calls +, puts -", digits="usd")
     call_wall: Wall | None = told("strike with the largest positive gex")
     put_wall: Wall | None = told("strike with the most negative gex")
-    gamma_flip: float | None = told("price at which total gex changes sign, USD", digits="usd")
+    gamma_flip: float | None = told("price at which total gex changes sign, USD", digits="mean")
     gamma_flip_method: str | None = told("reprice, cumulative or null")
     convention: str = told("calls+puts-: an assumption about dealers, not their known position")
     absolute_gex: float = told("the same with puts counted +", digits="usd")
