@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from mcp import Client
 from mcp.types import ResourceTemplateReference
@@ -204,6 +205,6 @@ async def test_a_signal_stops_where_loops_take_no_handlers(kind: signal.Signals)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stopped)
             while signal.getsignal(kind) == before:
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
             signal.raise_signal(kind)
     assert before == signal.getsignal(kind)
