@@ -46,7 +46,7 @@ def started(config: dict[str, Any], home: Path, uv: str) -> StdioServerParameter
 
 async def drive(server: StdioServerParameters, manifest: dict[str, Any], mode: str) -> str:
     """List and call; what is listed is what the manifest promises. The era that was spoken."""
-    async with Client(server, mode=mode) as client:  # type: ignore[arg-type]
+    async with Client(server, mode=mode) as client:
         tools = [tool.name for tool in (await client.list_tools()).tools]
         assert [tool["name"] for tool in manifest["tools"]] == tools, tools
         prompts = [prompt["name"] for prompt in manifest.get("prompts", [])]

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 import stat
 import sys
 import tempfile
@@ -462,7 +463,7 @@ class TestTheCommandLine:
 
     def test_windows_asks_no_batch_file(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """JSON does not survive as a word of a batch file: there the file is edited."""
-        monkeypatch.setattr(install.shutil, "which", lambda _: "C:\\x\\claude.CMD")
+        monkeypatch.setattr(shutil, "which", lambda _: "C:\\x\\claude.CMD")
         chosen = argparse.Namespace(file=None, workspace=None)
         assert install._own_command(CLIENTS["claude-code"], chosen) is None
 

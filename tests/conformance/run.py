@@ -78,9 +78,9 @@ def excused() -> set[str]:
 
 def conform(tool: Path, address: str, era: str, out: Path) -> list[str]:
     """Run the suite in an era; what is wrong, one line each."""
-    words = [tool, "server", "--url", address, "--requirements", era]
-    words += ["--expected-failures", EXPECTED, "-o", out]
-    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    words = [str(tool), "server", "--url", address, "--requirements", era]
+    words += ["--expected-failures", str(EXPECTED), "-o", str(out)]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
     wrong = [] if ended.returncode == 0 else [ended.stdout[-3000:] + ended.stderr[-1000:]]
     seen: dict[str, int] = {}
     for file in sorted(out.rglob("checks.json")):
@@ -105,8 +105,10 @@ def conform(tool: Path, address: str, era: str, out: Path) -> list[str]:
 
 def asked(tool: Path, target: list[str], words: list[str]) -> Any:
     """What the Inspector's command line answers. Raises `AssertionError` for a failure."""
-    line = [tool, "--cli", *target, *words, "--format", "json", "--connect-timeout", "60000"]
-    ended = subprocess.run(line, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    line = [str(tool), "--cli", *target, *words, "--format", "json", "--connect-timeout", "60000"]
+    ended = subprocess.run(
+        line, capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=300
+    )
     told = f"{target} {words}: exit {ended.returncode}: {ended.stdout[-600:]}{ended.stderr[-600:]}"
     assert 0 == ended.returncode, told
     result = json.loads(ended.stdout)["result"]
@@ -114,33 +116,40 @@ def asked(tool: Path, target: list[str], words: list[str]) -> Any:
     return result
 
 
-def inspect(tool: Path, target: list[str], *, every: bool) -> int:
-    """List, call and read through one door in one era; how many answers came."""
+def inspect(tool: Path, target: list[str], *, lists: bool, every: bool) -> int:
+    """List, call and read through one door in one era; how many answers came.
+
+    `lists`: every list, not the tools' alone; `every`: every tool, resource and prompt.
+    """
 
     def ask(method: str, *words: str) -> Any:
         return asked(tool, target, ["--method", method, *words])
 
     with ThreadPoolExecutor(2) as pool:
-        lists = [
-            pool.submit(ask, method, *words)
-            for method, *words in (
-                ("tools/list", "--strict"),
-                ("resources/list",),
-                ("resources/templates/list",),
-                ("prompts/list",),
-            )
+        tools = ask("tools/list", "--strict")["tools"]
+        listed = ("resources/list", "resources/templates/list", "prompts/list") if lists else ()
+        told: dict[str, Any] = {}
+        for one in pool.map(ask, listed):
+            told |= one
+        assert not lists or (told["resources"] and told["resourceTemplates"])
+        names, uris = ["get_funding"], ["mmflow://venues"]
+        prompts: list[tuple[str, ...]] = []
+        if every:
+            names = [tool["name"] for tool in tools]
+            uris = [*(one["uri"] for one in told["resources"]), "mmflow://venues/okx"]
+            prompts = [filled(one) for one in told["prompts"]]
+        words = [
+            *(("tools/call", "--tool-name", n, "--tool-args-json", example(n)) for n in names),
+            *(("resources/read", "--uri", uri) for uri in uris),
+            *(("prompts/get", "--prompt-name", *words) for words in prompts),
         ]
-        tools, resources, templates, prompts = (one.result() for one in lists)
-        assert tools["tools"]
-        assert templates["resourceTemplates"]
-        names = [tool["name"] for tool in tools["tools"]] if every else ["get_funding"]
-        uris = [one["uri"] for one in resources["resources"]] if every else ["mmflow://venues"]
-        uris += ["mmflow://venues/okx"] if every else []
-        calls = [("tools/call", "--tool-name", n, "--tool-args-json", example(n)) for n in names]
-        reads = [("resources/read", "--uri", uri) for uri in uris]
-        gets = [("prompts/get", "--prompt-name", one["name"]) for one in prompts["prompts"]]
-        rest = [pool.submit(ask, *words) for words in (*calls, *reads, *(gets if every else []))]
-        return len(lists) + len([one.result() for one in rest])
+        return 1 + len(listed) + len(list(pool.map(lambda one: ask(*one), words)))
+
+
+def filled(prompt: dict[str, Any]) -> tuple[str, ...]:
+    """A prompt's name, and BTC for each argument that it must have."""
+    args = [f"{one['name']}=BTC" for one in prompt.get("arguments") or () if one.get("required")]
+    return (prompt["name"], *(("--prompt-args", *args) if args else ()))
 
 
 def example(name: str) -> str:
@@ -160,14 +169,15 @@ def main(bin_folder: Path, *, every: bool) -> int:
         ]
         wrong += [line for run in runs for line in run.result()]
         doors = {"http": [address, "--transport", "http"], "stdio": SERVER}
-        for door, target in doors.items():
-            for era in ERAS.values():
-                words = [*target, "--protocol-era", era]
-                try:
-                    count = inspect(bin_folder / "mcp-inspector", words, every=every)
-                    sys.stdout.write(f"inspector {door} {era}: {count} answers\n")
-                except AssertionError as error:
-                    wrong.append(str(error))
+        for door, era in [(door, era) for door in doors for era in ERAS.values()]:
+            words = [*doors[door], "--protocol-era", era]
+            full = every or (door, era) == ("http", "modern")
+            try:
+                tool = bin_folder / "mcp-inspector"
+                count = inspect(tool, words, lists=full, every=every)
+                sys.stdout.write(f"inspector {door} {era}: {count} answers\n")
+            except AssertionError as error:
+                wrong.append(str(error))
     sys.stdout.write("".join(f"WRONG {line}\n" for line in wrong))
     return 1 if wrong else 0
 
