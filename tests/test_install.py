@@ -467,6 +467,15 @@ class TestTheCommandLine:
         chosen = argparse.Namespace(file=None, workspace=None)
         assert install._own_command(CLIENTS["claude-code"], chosen) is None
 
+    def test_recordings_are_found_from_anywhere(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A client starts us in a folder of its own, so relative paths are made absolute."""
+        monkeypatch.chdir(home)
+        assert 0 == cli.main(["install", "cursor", "--file", "m.json", "--source", "replay:a,b/c"])
+        entry = json.loads((home / "m.json").read_text("utf-8"))["mcpServers"]["mmflow"]
+        assert ["--source", f"replay:{home}/a,{home}/b/c"] == entry["args"][-2:]
+
     def test_names_and_sources_are_looked_at(
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -71,8 +71,17 @@ def _entry(client: Client, chosen: argparse.Namespace) -> dict[str, object]:
     source = getattr(chosen, "source", None)
     if source:
         from_environment({}, source=source)
-    words = ("--source", source) if source else ()
+    words = ("--source", _from_anywhere(source)) if source else ()
     return stdio_entry(client, found.command, (*found.args, *words), passed_on(chosen.env))
+
+
+def _from_anywhere(source: str) -> str:
+    """The source, with paths of recordings that hold in whatever folder a client starts us."""
+    kind, _, where = source.partition(":")
+    if kind != "replay":
+        return source
+    paths = (Path(part.strip()).expanduser().absolute() for part in where.split(","))
+    return f"replay:{','.join(str(path) for path in paths)}"
 
 
 def _running() -> Running:
