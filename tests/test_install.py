@@ -35,6 +35,7 @@ FORMS = {
     "four, Windows": '{\r\n    "mcpServers": {\r\n        "a": {}\r\n    }\r\n}\r\n',
     "one line": '{"mcpServers":{"a":{"command":"b"}},"n":12345678901234567890}',
     "other letters": '{\n  "mcpServers": {\n    "ä\\u00e9": {"command": "漢"}\n  }\n}\n',
+    "a mark first": '\ufeff{\r\n  "mcpServers": {\r\n    "a": {}\r\n  }\r\n}\r\n',
     "blank lines": '{\n\n  "mcpServers": {\n\n    "a": {}\n\n  }\n\n}\n',
 }
 
@@ -47,9 +48,9 @@ class TestTheText:
         """Added and taken out again, it is the very same text; in between both entries stand."""
         before = FORMS[form]
         after = put(before, "mcpServers", "mmflow", ENTRY)
-        told = json.loads(before)
+        told = json.loads(before.removeprefix("\ufeff"))
         told["mcpServers"]["mmflow"] = ENTRY
-        assert told == json.loads(after)
+        assert told == json.loads(after.removeprefix("\ufeff"))
         assert before == take(after, "mcpServers", "mmflow")
         # The numbers and spaces of others are not written anew.
         for word in ("1e5", "[1,2 , 3]", "\\u00e9", "12345678901234567890"):

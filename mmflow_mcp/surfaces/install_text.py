@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
+# Editors of Windows put a mark before the text; it stays.
+_MARK = "\ufeff"
 _SPACE = re.compile(r"[ \t\r\n]*")
 _INDENT = re.compile(r"\n([ \t]+)\S")
 _DECODER = json.JSONDecoder()
@@ -47,7 +49,7 @@ def document_of(text: str) -> dict[str, Any]:
     if not text.strip():
         return {}
     try:
-        found = json.loads(text)
+        found = json.loads(text.removeprefix(_MARK))
     except json.JSONDecodeError as error:
         if re.search(r"(?m)^\s*(//|/\*)|[\],}\d\"el]\s*(//|/\*)", text):
             raise NotEditable("it has comments, which an edit would lose.") from None
@@ -74,7 +76,7 @@ def put(text: str, key: str, name: str, value: dict[str, Any]) -> str:
     wanted = {**document, key: {**members_of(document, key), name: value}}
     if not text.strip():
         return json.dumps(wanted, indent=2, ensure_ascii=False) + "\n"
-    root = _span(text, _skip(text, 0))
+    root = _span(text, _root(text))
     servers = root.find(key)
     if servers is None:
         new = _added(text, root, key, {name: value}, depth=1)
@@ -97,13 +99,17 @@ def take(text: str, key: str, name: str) -> str:
     left = {k: v for k, v in members_of(document, key).items() if k != name}
     new = text
     while True:
-        servers = _span(new, _skip(new, 0)).find(key) if new.strip() else None
+        servers = _span(new, _root(new)).find(key) if new.strip() else None
         inner = _span(new, servers.value) if servers else None
         gone = inner.find(name) if inner else None
         if inner is None or gone is None:
             break
         new = _removed(new, inner, gone)
     return _proved(new, {**document, key: left}) if new != text else text
+
+
+def _root(text: str) -> int:
+    return _skip(text, len(_MARK) if text.startswith(_MARK) else 0)
 
 
 def _skip(text: str, at: int) -> int:
