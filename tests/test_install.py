@@ -259,12 +259,22 @@ class TestThePlan:
             assert said.startswith("/x/mcp.json was not changed: it")
             assert said.endswith(snippet(CURSOR, "mmflow", ENTRY))
 
-    def test_the_diff_shows_no_neighbours(self) -> None:
-        """They may hold keys."""
-        text = '{\n  "mcpServers": {\n    "a": {\n      "env": {"K": "secret"}\n    }\n  }\n}\n'
-        diff = plan_entry(CURSOR, "mmflow", ENTRY, Path("/x"), text).diff()
-        assert "secret" not in diff
-        assert '+    "mmflow": {' in diff
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '{\n  "mcpServers": {\n    "a": {\n      "env": {"K": "secret"}\n    }\n  }\n}\n',
+            '{\n  "mcpServers": {\n    "a": {"env": {"K": "secret"}}\n  }\n}\n',
+            '{"mcpServers": {"a": {"env": {"K": "secret"}}}}',
+        ],
+    )
+    def test_the_diff_shows_no_neighbours(self, text: str) -> None:
+        """They may hold keys; where all stands on one line, its length is told."""
+        plan = plan_entry(CURSOR, "mmflow", ENTRY, Path("/x"), text)
+        assert "secret" not in plan.diff()
+        shown = '+    "mmflow": {' if "\n" in text else "by +"
+        assert shown in plan.diff()
+        back = plan_removal(CURSOR, "mmflow", Path("/x"), plan.after)
+        assert "secret" not in back.diff()
 
     def test_windows_paths_survive(self) -> None:
         """Backslashes and blanks, as JSON has them."""

@@ -67,8 +67,16 @@ class Plan:
     def diff(self) -> str:
         """The lines that change, and none of their neighbours: they may hold secrets."""
         old, new = (self.before or "").splitlines(), self.after.splitlines()
-        lines = difflib.unified_diff(old, new, str(self.file), str(self.file), lineterm="", n=0)
-        return "".join(f"{line}\n" for line in lines)
+        if len(old) == 1 and old[0].strip() != "{}":
+            more = len(self.after) - len(old[0])
+            return f"{self.file}: its one line would change by {more:+} characters\n"
+        name = str(self.file)
+        lines = [*difflib.unified_diff(old, new, name, name, lineterm="", n=0)]
+        # A line that gets or loses a comma alone is a neighbour's.
+        bare = {sign: {x[1:].rstrip(",") for x in lines[2:] if x[0] == sign} for sign in "-+"}
+        both = bare["-"] & bare["+"]
+        shown = [x for at, x in enumerate(lines) if at < 2 or x[1:].rstrip(",") not in both]
+        return "".join(f"{line}\n" for line in shown)
 
 
 def launch(
