@@ -203,11 +203,12 @@ class App:
         from mmflow_mcp.upstream.network import NetworkTransport, RemoteSimTransport  # noqa: PLC0415
 
         if kind == "sim":
-            return RemoteSimTransport(where)
+            return RemoteSimTransport(where, self.settings.ca_bundle)
         contact = f" ({self.settings.contact})" if self.settings.contact else ""
         return NetworkTransport(
             user_agent=f"mmflow-mcp/{__version__}{contact}",
             proxy=self.settings.proxy or None,
+            ca_bundle=self.settings.ca_bundle,
         )
 
     def soon(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
@@ -274,7 +275,8 @@ async def running(
         async with anyio.create_task_group() as tasks:
             app = App(settings, tasks, wrap, clock, tracer)
             try:
-                if app.kind == "replay" or settings.faults or settings.store:
+                certificates = app.kind == "live" and settings.ca_bundle
+                if app.kind == "replay" or settings.faults or settings.store or certificates:
                     # What cannot be read is told before the first question, not at each.
                     app.core()
                 yield app

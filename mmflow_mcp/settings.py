@@ -53,6 +53,11 @@ class Settings:
         "MMFLOW_CONTACT", "a contact put into the User-Agent that venues see; empty: none", ""
     )
     proxy: str = knob("MMFLOW_PROXY", "proxy for live requests; empty: HTTPS_PROXY, else none", "")
+    ca_bundle: str = knob(
+        "MMFLOW_CA_BUNDLE",
+        "PEM file of certificate authorities trusted beside the system's own (or SSL_CERT_FILE)",
+        "",
+    )
     cache_mb: int = knob("MMFLOW_CACHE_MB", "upper bound of the wire cache, MB", 64)
     data: str = knob(
         "MMFLOW_DATA", "folder of what is kept between runs; empty: the user's data folder", ""
@@ -289,6 +294,37 @@ def _at_home(place: str, env: Mapping[str, str]) -> Path | None:
         return Path(place)
     home = env.get("HOME") or env.get("USERPROFILE")
     return Path(home) / place[1:].lstrip("/\\") if home else None
+
+
+@dataclass(frozen=True, slots=True)
+class UserPlaces:
+    """Folders of this user that other programs keep their settings in; "" where none is known.
+
+    `home`, Windows' `appdata` and `local` (APPDATA, LOCALAPPDATA), `config` (XDG_CONFIG_HOME) and
+    `claude` (CLAUDE_CONFIG_DIR).
+    """
+
+    home: str = ""
+    appdata: str = ""
+    local: str = ""
+    config: str = ""
+    claude: str = ""
+
+
+def user_places(
+    environment: Mapping[str, str] | None = None, platform: str = sys.platform
+) -> UserPlaces:
+    """Where this user's programs keep their settings."""
+    env = os.environ if environment is None else environment
+    # A Unix shell on Windows sets a HOME of its own, which the programs of Windows do not read.
+    names = ("USERPROFILE", "HOME") if platform == "win32" else ("HOME",)
+    return UserPlaces(
+        home=next((env[name] for name in names if env.get(name)), ""),
+        appdata=env.get("APPDATA", ""),
+        local=env.get("LOCALAPPDATA", ""),
+        config=env.get("XDG_CONFIG_HOME", ""),
+        claude=env.get("CLAUDE_CONFIG_DIR", ""),
+    )
 
 
 def _yes_or_no(variable: str, text: str) -> bool:

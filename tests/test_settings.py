@@ -39,6 +39,7 @@ class TestTheEnvironment:
             ("faults", "okx:http=503", "okx:http=503"),
             ("contact", "me@example.org", "me@example.org"),
             ("proxy", "http://proxy:8080", "http://proxy:8080"),
+            ("ca_bundle", "/etc/office.pem", "/etc/office.pem"),
             ("cache_mb", "16", 16),
             ("data", "/srv/mmflow", "/srv/mmflow"),
             ("log", "DEBUG", "DEBUG"),

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from mcp import Client
 from mcp.types import ResourceTemplateReference
@@ -24,6 +25,7 @@ from mmflow_mcp.metrics.recorder import Recorder
 from mmflow_mcp.series.store import Batch, Point, SeriesKey
 from mmflow_mcp.settings import from_environment
 from mmflow_mcp.surfaces.cli import main
+from mmflow_mcp.surfaces.keeping import stopped
 from mmflow_mcp.surfaces.mcp import build_server
 
 TEN = 600_000
@@ -192,3 +194,17 @@ async def test_a_store_that_is_away_is_told(tmp_path: Path) -> None:
         assert result.structured_content["meta"]["partial"]
         assert result.structured_content["meta"]["sources"][0]["source"] == "mmflow:history"
         assert isinstance(app.core().archive, Archive)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_stops_where_loops_take_no_handlers(kind: signal.Signals) -> None:
+    """Windows' loops do not: plain handlers wake the loop, and those from before come back."""
+    before = signal.getsignal(kind)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stopped)
+            while signal.getsignal(kind) == before:
+                await anyio.lowlevel.checkpoint()
+            signal.raise_signal(kind)
+    assert before == signal.getsignal(kind)

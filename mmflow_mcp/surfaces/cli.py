@@ -91,11 +91,37 @@ def parser() -> argparse.ArgumentParser:
     revoke = actions.add_parser("revoke", help="refuse a key from now on", parents=[shared])
     revoke.add_argument("id", help="the id that list shows")
 
+    _add_install(commands)
+
     sim = commands.add_parser("sim", help="serve the simulated venues on loopback")
     sim.add_argument("--port", type=port, default=9100, help="port on loopback (default 9100)")
     sim.add_argument("--seed", type=int, default=1, help="seed of the market (default 1)")
     sim.add_argument("--fault", action="append", help="a fault, e.g. bybit:http=503")
     return top
+
+
+def _add_install(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    clients = ("claude-desktop", "claude-code", "cursor", "vscode")
+    for verb, what in (
+        ("install", "add this server to a client's configuration"),
+        ("uninstall", "take it out again"),
+    ):
+        command = commands.add_parser(verb, help=what)
+        add = command.add_argument
+        add("client", choices=clients, help="the client")
+        add("--name", default="mmflow", help="name of the entry (default mmflow)")
+        add("--workspace", nargs="?", const=".", help="the settings of this folder instead")
+        add("--file", help="the client's configuration file, where it is not found")
+        add("--dry-run", action="store_true", help="show what would change, write nothing")
+        if verb == "install":
+            add("--source", default=argparse.SUPPRESS, help="where answers come from")
+            add(
+                "--env",
+                action="append",
+                default=[],
+                metavar="NAME=VALUE",
+                help="a setting to hand on, e.g. MMFLOW_VENUES_OFF=okx; may be repeated",
+            )
 
 
 def port(text: str) -> int:
@@ -216,6 +242,11 @@ def run(chosen: argparse.Namespace) -> int:
         return keeping.run_history(
             settings_of(chosen), chosen.words, file=chosen.out, form=chosen.format
         )
+    return _run_beside(chosen)
+
+
+def _run_beside(chosen: argparse.Namespace) -> int:
+    """The commands that ask no question."""
     if chosen.command == "keys":
         from mmflow_mcp.surfaces.keys import run_keys  # noqa: PLC0415
 
@@ -224,6 +255,10 @@ def run(chosen: argparse.Namespace) -> int:
         from mmflow_mcp.surfaces.capturing import run_capture  # noqa: PLC0415
 
         return run_capture(settings_of(chosen), chosen.file, chosen.questions)
+    if chosen.command in ("install", "uninstall"):
+        from mmflow_mcp.surfaces.install import run_install  # noqa: PLC0415
+
+        return run_install(chosen)
     from mmflow_mcp.surfaces.simulate import run_sim  # noqa: PLC0415
 
     return run_sim(chosen.port, chosen.seed, chosen.fault or [])

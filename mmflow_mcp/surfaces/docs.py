@@ -1,4 +1,4 @@
-"""Writes what is derived from the declarations: tools.json, the manifest's tools, README tables.
+"""Writes what is derived from the declarations: tools.json, manifests, README tables.
 
 `python -m mmflow_mcp.surfaces.docs` writes them; with `--check` it only says what is out of date.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
+from mmflow_mcp import __version__
 from mmflow_mcp.endpoints.declare import endpoints
 from mmflow_mcp.settings import Settings
 from mmflow_mcp.surfaces.openapi import operations
@@ -37,6 +38,28 @@ def manifest_json(text: str) -> str:
         {"name": e.name, "description": first_line(e.description)} for e in endpoints().values()
     ]
     return json.dumps(manifest, indent=2) + "\n"
+
+
+# What somebody who adds the server from a registry may want to set, and whether it is a secret.
+ASKED_FOR = {"source": False, "store": False, "venues_off": False, "contact": False}
+ASKED_FOR |= {"proxy": True, "ca_bundle": False}
+
+
+def server_json(text: str) -> str:
+    """The entry of the MCP registry with our version and the settings that it offers."""
+    server = json.loads(text)
+    server["version"] = server["packages"][0]["version"] = __version__
+    server["packages"][0]["environmentVariables"] = [
+        {
+            "name": f.metadata["variable"],
+            "description": f.metadata["description"],
+            **({"default": f.default} if f.default else {}),
+            **({"isSecret": True} if ASKED_FOR[f.name] else {}),
+        }
+        for f in fields(Settings)
+        if f.name in ASKED_FOR
+    ]
+    return json.dumps(server, indent=2) + "\n"
 
 
 def first_line(description: str) -> str:
@@ -103,9 +126,11 @@ def derived() -> dict[Path, str]:
     """Every derived file with the text it should have."""
     root = checkout()
     manifest, page = root / "manifest.json", root / "README.md"
+    server = root / "server.json"
     return {
         root / "mmflow_mcp/surfaces/tools.json": tools_json(),
         manifest: manifest_json(manifest.read_text("utf-8")),
+        server: server_json(server.read_text("utf-8")),
         page: readme(page.read_text("utf-8")),
     }
 

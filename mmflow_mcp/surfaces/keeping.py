@@ -3,6 +3,7 @@
 `mmflow-mcp record`: samples every metric until it is stopped.
 """
 
+import asyncio
 import csv
 import fnmatch
 import json
@@ -147,6 +148,26 @@ async def _delete(store: SeriesStore, found: list[Stored], patterns: list[str]) 
     sys.stdout.write(f"{gone:,} points of {len(found)} series deleted\n")
 
 
+async def stopped() -> None:
+    """Wait until the process is told to stop: SIGINT, SIGTERM or what Windows sends instead.
+
+    Loops take signal handlers of their own on Unix alone, so plain ones wake this one.
+    """
+    loop, told = asyncio.get_running_loop(), anyio.Event()
+
+    def handle(*_: object) -> None:
+        loop.call_soon_threadsafe(told.set)
+
+    names = ("SIGINT", "SIGTERM", "SIGBREAK")
+    kinds = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = [(kind, signal.signal(kind, handle)) for kind in kinds]
+    try:
+        await told.wait()
+    finally:
+        for kind, handler in before:
+            signal.signal(kind, handler)
+
+
 def run_record(settings: Settings) -> int:
     """Record until stopped by SIGINT or SIGTERM; says on stderr what it does."""
     logs.set_up(settings)
@@ -164,9 +185,7 @@ def run_record(settings: Settings) -> int:
                 f"mmflow-mcp: recording {names} ({recorder.health.level}) into {store.name}\n"
             )
             sys.stderr.flush()
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                async for _ in signals:
-                    break
+            await stopped()
             health = recorder.health
             sys.stderr.write(f"mmflow-mcp: {health.stored:,} points recorded\n")
         return 0

@@ -5,6 +5,7 @@ one of our errors, once, so that every layer above sees the same few cases.
 """
 
 import math
+import ssl
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -103,8 +104,8 @@ class JudgeTransport(httpx2.AsyncBaseTransport):
             raise VenueChanged("changed: the body could not be decompressed") from None
         except httpx2.ProxyError:
             raise VenueRefused("refused: the proxy made no connection") from None
-        except httpx2.ConnectError:
-            raise VenueRefused("refused: no connection could be made") from None
+        except httpx2.ConnectError as error:
+            raise VenueRefused(f"refused: {_unconnected(error)}") from None
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError):
             raise VenueRefused("refused: the connection broke before the answer") from None
 
@@ -142,6 +143,15 @@ class JudgeTransport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close what lies below."""
         await self._inner.aclose()
+
+
+def _unconnected(error: BaseException | None) -> str:
+    """Why no connection was made: a proxy that opens TLS shows a certificate of its own."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return "its certificate is not trusted (MMFLOW_CA_BUNDLE names further authorities)"
+        error = error.__cause__ or error.__context__
+    return "no connection could be made"
 
 
 async def _read(response: httpx2.Response) -> bytes:

@@ -1,6 +1,7 @@
 """The live network, opened when it is first needed, and simulated venues that run elsewhere."""
 
 import ssl
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -8,9 +9,47 @@ import anyio
 import anyio.to_thread
 import httpx2
 
+from mmflow_mcp.errors import BadQuestion, VenueRefused
+
 # Answers are fresh for 5 s, so a connection must idle longer than that to serve the next one.
 KEEP_IDLE = 50.0
 LIMITS = httpx2.Limits(max_connections=30, max_keepalive_connections=20, keepalive_expiry=KEEP_IDLE)
+
+
+def check_bundle(path: str) -> str:
+    """The path of a file of certificates, once it is known to hold some; "" is none.
+
+    Raises `BadQuestion` for a file that is missing, cannot be read or holds no certificate.
+    """
+    if not path:
+        return ""
+    file = Path(path).expanduser()
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+    except ssl.SSLError:
+        why = f"{file} holds no certificate."
+    except OSError as error:
+        why = f"{file} cannot be read: {error.strerror}."
+    else:
+        return str(file)
+    raise BadQuestion("MMFLOW_CA_BUNDLE", why, fits="a PEM file of certificate authorities")
+
+
+def trusting(ca_bundle: str = "") -> ssl.SSLContext:
+    """The TLS context of every connection: the system's certificates, and those of a bundle.
+
+    SSL_CERT_FILE and SSL_CERT_DIR stand in for the system's, as OpenSSL has it. Raises
+    `VenueRefused` where those cannot be read.
+    """
+    try:
+        context = httpx2.create_ssl_context()
+    except (OSError, ssl.SSLError):
+        raise VenueRefused(
+            "refused: the certificates that SSL_CERT_FILE names are unreadable"
+        ) from None
+    if ca_bundle:
+        context.load_verify_locations(cafile=ca_bundle)
+    return context
 
 
 class _Pools:
@@ -38,10 +77,12 @@ class NetworkTransport(httpx2.AsyncBaseTransport):
     """Connections to real venues.
 
     The TLS context costs some 50 ms to make, so it is made once, off the event loop, at the
-    first request. It is httpx2's: the system's own certificates on every platform.
+    first request; sockets use it too. `ca_bundle`: a file of certificates trusted beside the
+    system's own; raises `BadQuestion` when it is none.
     """
 
-    def __init__(self, *, user_agent: str, proxy: str | None = None) -> None:
+    def __init__(self, *, user_agent: str, proxy: str | None = None, ca_bundle: str = "") -> None:
+        self._ca_bundle = check_bundle(ca_bundle)
         self._user_agent = user_agent
         self._proxy = proxy
         self._pools: _Pools | None = None
@@ -56,7 +97,7 @@ class NetworkTransport(httpx2.AsyncBaseTransport):
     async def _open(self) -> _Pools:
         async with self._opening:
             if self._pools is None:
-                context = await anyio.to_thread.run_sync(httpx2.create_ssl_context)
+                context = await anyio.to_thread.run_sync(trusting, self._ca_bundle)
                 self._pools = _Pools(context, self._proxy)
             return self._pools
 
@@ -69,7 +110,7 @@ class NetworkTransport(httpx2.AsyncBaseTransport):
 class RemoteSimTransport(httpx2.AsyncBaseTransport):
     """A `mmflow-mcp sim` that runs elsewhere: https://HOST/PATH -> BASE/HOST/PATH."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, ca_bundle: str = "") -> None:
         parts = urlsplit(base)
         self._secure = parts.scheme == "https"
         self._host = parts.hostname or "127.0.0.1"
@@ -78,7 +119,7 @@ class RemoteSimTransport(httpx2.AsyncBaseTransport):
         self._netloc = parts.netloc.rpartition("@")[2]
         # Plain HTTP on loopback needs no certificates, whose loading costs 50 ms.
         bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._pools = _Pools(httpx2.create_ssl_context() if self._secure else bare)
+        self._pools = _Pools(trusting(check_bundle(ca_bundle)) if self._secure else bare)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Rewrite the address and send."""
