@@ -82,15 +82,7 @@ def parser() -> argparse.ArgumentParser:
         "questions", nargs="*", help='questions in quotes, e.g. "get_funding coins=BTC venues=all"'
     )
 
-    keys = commands.add_parser("keys", help="API keys of the HTTP faces", parents=[shared])
-    actions = keys.add_subparsers(dest="action", metavar="ACTION", required=True)
-    create = actions.add_parser("create", help="make a key; it is shown once", parents=[shared])
-    create.add_argument("--name", default="", help="whose it is, or what for")
-    create.add_argument("--per-minute", type=int, help="questions a minute (0: no limit)")
-    actions.add_parser("list", help="the keys there are, never their text", parents=[shared])
-    revoke = actions.add_parser("revoke", help="refuse a key from now on", parents=[shared])
-    revoke.add_argument("id", help="the id that list shows")
-
+    _add_keys(commands, shared)
     _add_install(commands)
 
     sim = commands.add_parser("sim", help="serve the simulated venues on loopback")
@@ -100,7 +92,23 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_install(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+Commands = argparse._SubParsersAction  # noqa: SLF001 - it has no public name
+
+
+def _add_keys(
+    commands: "Commands[argparse.ArgumentParser]", shared: argparse.ArgumentParser
+) -> None:
+    keys = commands.add_parser("keys", help="API keys of the HTTP faces", parents=[shared])
+    actions = keys.add_subparsers(dest="action", metavar="ACTION", required=True)
+    create = actions.add_parser("create", help="make a key; it is shown once", parents=[shared])
+    create.add_argument("--name", default="", help="whose it is, or what for")
+    create.add_argument("--per-minute", type=int, help="questions a minute (0: no limit)")
+    actions.add_parser("list", help="the keys there are, never their text", parents=[shared])
+    revoke = actions.add_parser("revoke", help="refuse a key from now on", parents=[shared])
+    revoke.add_argument("id", help="the id that list shows")
+
+
+def _add_install(commands: "Commands[argparse.ArgumentParser]") -> None:
     clients = ("claude-desktop", "claude-code", "cursor", "vscode")
     for verb, what in (
         ("install", "add this server to a client's configuration"),
