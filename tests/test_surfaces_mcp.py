@@ -121,6 +121,33 @@ async def test_a_row_budget_says_what_it_left_out() -> None:
     assert "largest by USD" in meta["narrow"]
 
 
+async def test_many_calls_are_told_as_a_number_of_venues() -> None:
+    """Up to four calls are named, more are counted; every one is named with detail full."""
+    async with world() as app, connect(app, {}) as client:
+        sources = []
+        for more in ({"venues": "hl,okx"}, {"venues": "all"}, {"venues": "all", "detail": "full"}):
+            found = await client.call_tool("get_funding", {"coins": "BTC", **more})
+            assert found.structured_content is not None
+            sources.append(found.structured_content["meta"]["source"])
+    assert "sim:hyperliquid:metaAndAssetCtxs+okx:funding-rate" == sources[0]
+    assert f"sim:{len(MARKET.venues())} venues" == sources[1]
+    for venue in MARKET.venues():
+        assert f"{venue}:" in sources[2]
+
+
+async def test_digits_are_as_long_as_their_meaning() -> None:
+    """A million USD or more has no decimals in brief columns; detail full and objects have one."""
+    async with world() as app, connect(app, {}) as client:
+        brief = await client.call_tool("get_oi", {"coins": "BTC", "venues": "all"})
+        full = await client.call_tool("get_oi", {"coins": "BTC", "venues": "all", "detail": "full"})
+    assert brief.structured_content is not None
+    assert full.structured_content is not None
+    short = [row[2] for row in brief.structured_content["data"]["rows"]]
+    whole = [row[2] for row in full.structured_content["data"]["rows"]]
+    assert [round(usd) for usd in whole] == short
+    assert any(usd != round(usd) for usd in whole)
+
+
 async def test_ties_at_the_budget_do_not_exceed_it() -> None:
     """Many equal rates (Hyperliquid's resting value) still fill exactly the budget."""
     async with world() as app, connect(app, {}) as client:
@@ -432,7 +459,7 @@ def test_definitions_are_flat_and_quiet() -> None:
 
 
 def test_all_definitions_are_small() -> None:
-    """CONTRACT section 4: under 4,000 tokens. 3,993 were counted (o200k) for 16,650 characters."""
+    """What test_tokens.py counts in tokens, in characters: for machines without a tokenizer."""
     told = [
         {key: d[key] for key in ("name", "description", "inputSchema")}
         for d in tool_definitions("columns")

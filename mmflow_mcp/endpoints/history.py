@@ -125,6 +125,7 @@ class FundingHistoryAnswer:
     cadence_ms: int = told("usual distance of points, ms")
     retention: str = told("how long samples are kept here", brief=False)
     enabled: bool = told("false: no history is kept here")
+    unit: str = told("what the values are: fraction per periodHours, or apr in a tool's columns")
     kinds: dict[str, str] = told("venue -> predicted (sampled here) or settled (really paid)")
     period_hours: dict[str, float] = told("venue -> hours that its newest rate is for")
     fetched_at: int = told("when this was read, epoch ms", brief=False)
@@ -304,8 +305,8 @@ async def get_funding_history(
 ) -> Answer[FundingHistoryAnswer]:
     """Funding rates of a coin over time, venue by venue.
 
-    For now use get_funding, for what is unusual get_funding_regime. Fractions per the venue's own
-    periodHours, + = longs paid; kinds: settled (paid) or predicted (sampled).
+    For now use get_funding, for what is unusual get_funding_regime. In apr, percent a year, so
+    venues compare; + = longs paid; kinds: settled (paid) or predicted (sampled).
     """
     span = span_of(core, query)
     venues = asked_venues(core, FUNDING, query.venues or ("all",))
@@ -319,8 +320,9 @@ async def get_funding_history(
         cadence_ms=min((line.cadence_ms for line in lines), default=SAMPLE_MS),
         retention=retention_of(core),
         enabled=core.archive.store is not None,
+        unit="fraction per periodHours, + = longs paid",
         kinds={short(line.venue): line.kind for line in lines},
-        period_hours={short(line.venue): _hours(line.points[-1]) for line in lines},
+        period_hours={short(line.venue): _plain(_hours(line.points[-1])) for line in lines},
         fetched_at=now,
         rescaled={short(v.venue): other for v in lines if (other := _other_periods(v))} or None,
     )
@@ -334,6 +336,11 @@ def short(venue: str) -> str:
 
 def _hours(point: Point) -> float:
     return float((point.extra or {}).get("periodHours", 0.0))
+
+
+def _plain(hours: float) -> float:
+    """Whole hours without a decimal point."""
+    return int(hours) if hours.is_integer() else hours
 
 
 def _other_periods(line: Line) -> list[float]:

@@ -134,12 +134,16 @@ def failure(error: Exception, text: str, now_ms: int) -> dict[str, Any]:
 def result(asked: Asked, found: Answer[Any], form: str) -> dict[str, Any]:
     """The answer as a model reads it: within the row budget, compact, and saying so."""
     e = asked.endpoint
-    shape = Shape(form=form, full=asked.full, limit=asked.limit if e.budget == "limit" else None)
+    limit = asked.limit if e.budget == "limit" else None
+    short = form == "columns" and not asked.full
+    shape = Shape(form=form, full=asked.full, short=short, limit=limit)
     data, condensed = found.data, ""
     if e.condense is not None:
         data, condensed = e.condense(data, asked.limit, form, asked.query)
     data = written(data, shape)
     meta = {**found.meta, "asOf": iso(found.meta["fetchedAt"])}
+    if short:
+        meta["source"] = named_short(meta["source"])
     if condensed:
         meta["condensed"] = condensed
     if shape.limit is not None:
@@ -148,6 +152,21 @@ def result(asked: Asked, found: Answer[Any], form: str) -> dict[str, Any]:
         meta["truncated"] = True
         meta["narrow"] = f"{asked.limit} rows kept, {e.keeps}; ask for less, or raise limit"
     return {"data": data, "meta": meta}
+
+
+# Of more calls than so many a model is told how many venues answered: the rows name them.
+MOST_CALLS = 4
+
+
+def named_short(source: str) -> str:
+    """`meta.source` for a model: the calls, or `8 venues` where they are many."""
+    kind, colon, calls = source.partition(":")
+    if kind not in ("sim", "replay"):
+        kind, colon, calls = "", "", source
+    parts = calls.split("+")
+    if len(parts) <= MOST_CALLS or not all(":" in part for part in parts):
+        return source
+    return f"{kind}{colon}{len({part.partition(':')[0] for part in parts})} venues"
 
 
 def iso(at_ms: int) -> str:
