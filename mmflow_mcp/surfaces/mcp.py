@@ -15,8 +15,15 @@ from mcp.server.caching import CacheHint
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
+from mcp.shared.exceptions import MCPError
 from mcp.types import (
+    INVALID_PARAMS,
     CallToolResult,
+    GetPromptResult,
+    Icon,
+    Prompt,
+    PromptArgument,
+    PromptMessage,
     TextContent,
     ToolAnnotations,
 )
@@ -26,6 +33,7 @@ from pydantic_core import to_json
 from mmflow_mcp import __version__
 from mmflow_mcp.app import App
 from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.surfaces.icon import data_uri
 from mmflow_mcp.surfaces.notices import StreamNotices
 from mmflow_mcp.surfaces.remembered import Remembered
 from mmflow_mcp.surfaces.resources import add_resources
@@ -79,7 +87,48 @@ def tool_definitions(form: str, wanted: str = "") -> list[dict[str, Any]]:
 
 
 class Server(MCPServer):
-    """An MCPServer whose unknown tools teach."""
+    """An MCPServer whose unknown tools and prompts teach, and whose prompts load when asked for."""
+
+    async def list_prompts(self) -> list[Prompt]:
+        """The recipes that the offered tools can follow."""
+        from mmflow_mcp.surfaces import prompts  # noqa: PLC0415 - few sessions ask for them
+
+        return [
+            Prompt(
+                name=one.name,
+                title=one.title,
+                description=one.description,
+                icons=icons(),
+                arguments=[
+                    PromptArgument(
+                        name=arg.name,
+                        title=arg.title,
+                        description=arg.description,
+                        required=arg.required,
+                    )
+                    for arg in one.arguments
+                ],
+            )
+            for one in prompts.listed(tool.name for tool in self._tool_manager.list_tools())
+        ]
+
+    async def get_prompt(
+        self,
+        name: str,
+        arguments: dict[str, Any] | None = None,
+        context: Context[Any, Any] | None = None,  # noqa: ARG002 - the SDK's signature
+    ) -> GetPromptResult:
+        """A recipe for these arguments; a wrong one is -32602 and what would fit."""
+        from mmflow_mcp.surfaces import prompts  # noqa: PLC0415 - few sessions ask for them
+
+        try:
+            recipe, text = prompts.rendered(name, arguments)
+        except BadQuestion as error:
+            raise MCPError(INVALID_PARAMS, str(error)) from None
+        words = TextContent(type="text", text=text)
+        return GetPromptResult(
+            description=recipe.description, messages=[PromptMessage(role="user", content=words)]
+        )
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
@@ -97,6 +146,11 @@ class Server(MCPServer):
         return await super().call_tool(name, arguments, context)
 
 
+def icons() -> list[Icon]:
+    """The icon, as data: showing it asks nobody."""
+    return [Icon(src=data_uri(), mime_type="image/svg+xml", sizes=["any"])]
+
+
 def build_server(app: App) -> MCPServer:
     """The server of both eras, for stdio and HTTP alike."""
     quiet_logging(app.settings.log)
@@ -110,10 +164,13 @@ def build_server(app: App) -> MCPServer:
         title="mmflow market data",
         description="Cross-venue crypto market data: funding, open interest, options",
         instructions=INSTRUCTIONS,
+        icons=icons(),
         version=__version__,
         tools=[_tool(app, d, form, known) for d in definitions],
         cache_hints={
+            "server/discover": lists,
             "tools/list": lists,
+            "prompts/list": lists,
             "resources/list": lists,
             "resources/templates/list": lists,
             "resources/read": CacheHint(ttl_ms=1_000, scope="public"),
@@ -173,13 +230,10 @@ async def call_tool(
     result: CallToolResult | None = known.get(question)
     if result is not None:
         return result
-    from mmflow_mcp.core.fanout import PROGRESS  # noqa: PLC0415 - loads venues
+    from mmflow_mcp.core.fanout import PROGRESS, Progress  # noqa: PLC0415 - loads venues
     from mmflow_mcp.surfaces import questions  # noqa: PLC0415 - loads endpoints and models
 
-    async def progress(done: int, total: int, venue: str) -> None:
-        await ctx.report_progress(done, total, f"{venue} is done")
-
-    PROGRESS.set(progress)
+    PROGRESS.set(Progress(ctx.report_progress))
     try:
         asked = questions.understand(name, args)
         found = await questions.answer(app.core(), asked)
