@@ -363,6 +363,11 @@ class TestAnswers:
             every = questions.result(asked, found, "columns")["data"]
             rates = questions.result(asked, found, "objects")["data"]
         assert {"hl": 1, "okx": 8} == every["periodHours"]
+        for venue, hours in every["periodHours"].items():
+            all_of_it = [p["byVenue"][venue] for p in rates["points"] if venue in p["byVenue"]]
+            mean = sum(all_of_it) / len(all_of_it) * 876_000 / hours
+            assert every["meanApr"][venue] == pytest.approx(mean, abs=0.006)
+        assert (few["meanApr"], "meanApr" in rates) == (every["meanApr"], False)
         assert ["ts", "hl", "okx"] == every["points"]["columns"]
         assert (few["unit"], "fraction" in rates["unit"]) == (every["unit"], True)
         assert few["unit"].startswith("apr: percent a year")

@@ -74,7 +74,8 @@ def by_venue(data: Any, budget: int, form: str, query: Any) -> tuple[Any, str]: 
     """Rates by venue on one common grid of at most `budget` rows, each the mean of its cell.
 
     As columns each venue is named once and its rates are yearly, so that one column can be held
-    against another; 0 leaves every moment.
+    against another; 0 leaves every moment. Cells hold unlike numbers of payments: the mean of all
+    is told beside them.
     """
     rows = data.points.rows
     venues = list(data.kinds)
@@ -86,7 +87,11 @@ def by_venue(data: Any, budget: int, form: str, query: Any) -> tuple[Any, str]: 
         cells = [(row.ts, {v: [x] for v, x in row.by_venue.items()}) for row in rows]
     means = [(ts, {v: sum(x) / len(x) for v, x in found.items()}) for ts, found in cells]
     if form == "columns":
-        return replace(data, points=_yearly(data, venues, means, bool(said)), unit=APR), said
+        points = _yearly(data, venues, means, bool(said))
+        same = set(data.kinds.values())
+        kinds = {"all": same.pop()} if len(same) == 1 else data.kinds
+        means_of_all = _mean_apr(data)
+        return replace(data, points=points, unit=APR, mean_apr=means_of_all, kinds=kinds), said
     # A mean has no more digits than it means; a rate of the venue keeps its own.
     digits = 6 if said else 12
     points = [
@@ -109,6 +114,20 @@ def _yearly(data: Any, venues: Sequence[str], means: Sequence[Any], rounded: boo
 
     grid = [[ts, *(yearly(v, found.get(v)) for v in venues)] for ts, found in means]
     return {"columns": ["ts", *venues], "rows": grid}
+
+
+def _mean_apr(data: Any) -> dict[str, float]:
+    """Venue -> mean of all its points, percent a year."""
+    found: dict[str, list[float]] = {}
+    for row in data.points.rows:
+        for venue, rate in row.by_venue.items():
+            found.setdefault(venue, []).append(rate)
+    hours = data.period_hours
+    return {
+        venue: round(apr(sum(found[venue]) / len(found[venue]), hours[venue]), 2)
+        for venue in data.kinds
+        if venue in found and hours[venue]
+    }
 
 
 def _cells(rows: Sequence[Any], budget: int) -> list[tuple[int, dict[str, list[float]]]]:

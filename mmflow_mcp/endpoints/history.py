@@ -126,9 +126,14 @@ class FundingHistoryAnswer:
     retention: str = told("how long samples are kept here", brief=False)
     enabled: bool = told("false: no history is kept here")
     unit: str = told("what the values are: fraction per periodHours, or apr in a tool's columns")
-    kinds: dict[str, str] = told("venue -> predicted (sampled here) or settled (really paid)")
+    kinds: dict[str, str] = told(
+        "venue, or all -> predicted (sampled here) or settled (really paid)"
+    )
     period_hours: dict[str, float] = told("venue -> hours that its newest rate is for")
     fetched_at: int = told("when this was read, epoch ms", brief=False)
+    mean_apr: dict[str, float] | None = maybe(
+        "venue -> mean of all its points, percent a year, beside a tool's columns", brief=True
+    )
     rescaled: dict[str, list[float]] | None = maybe(
         "venue -> other periods it had, in hours; those rates are told per periodHours", brief=True
     )
@@ -306,7 +311,7 @@ async def get_funding_history(
     """Funding rates of a coin over time, venue by venue.
 
     For now use get_funding, for what is unusual get_funding_regime. In apr, percent a year, so
-    venues compare; + = longs paid; kinds: settled (paid) or predicted (sampled).
+    venues compare; + = longs paid; meanApr: of the span; kinds: settled (paid) or predicted.
     """
     span = span_of(core, query)
     venues = asked_venues(core, FUNDING, query.venues or ("all",))

@@ -68,7 +68,7 @@ FUNDING = Recipe(
             "fees: four trades (in and out on two venues) cost 4 x {feeBps} bps; break-even days ="
             " 4 x {feeBps} / 100 / spread x 365."
         ),
-        "lasting: mean apr of each of the two venues over the week, and their difference.",
+        "lasting: meanApr of the two venues over the week, and their difference.",
         "oiUsd of the smaller of the two venues.",
     ),
     conclude=(
@@ -347,7 +347,7 @@ WEEK = Recipe(
     ),
     compare=(
         "price: close of the last bar / open of the first - 1; highest high, lowest low.",
-        "funding: mean apr of each venue over the week; the highest and the lowest venue.",
+        "funding: meanApr by venue; the highest and the lowest.",
         (
             "open interest: last bucket / first bucket - 1 by venue, in coins, so that price is not"
             " in it."
