@@ -396,6 +396,20 @@ class TestAnswers:
         assert [min(every), max(every)] == ends
         assert "LTTB picks of" in short["meta"]["condensed"]
 
+    async def test_a_venue_without_a_past_is_missing_not_empty(self) -> None:
+        """Hyperliquid tells no past open interest: until it is recorded, that is said."""
+        async with world() as app:
+            alone = await envelope(app, "get_oi_history", coin="BTC")
+            both = await envelope(app, "get_oi_history", coin="BTC", venues="hl,binance")
+            flows = await envelope(app, "get_flow_history", coin="BTC", metric="flowPressureScore")
+        for told in (alone, both):
+            assert told["meta"]["partial"]
+            (note,) = told["meta"]["sources"]
+            assert ("hyperliquid", "missing") == (note["source"], note["status"])
+            assert "keeps no record of its own" in note["reason"]
+        assert [] == alone["data"]["points"]
+        assert "nothing was recorded" in flows["meta"]["history"]
+
     async def test_switched_off_is_said(self) -> None:
         """Enabled false, no points, no error."""
         async with world(store="off") as app:

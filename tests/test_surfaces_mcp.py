@@ -12,7 +12,7 @@ from worlds import MARKET, NOW, skip_waiting, world
 
 from mmflow_mcp.app import STATUS_URI, App
 from mmflow_mcp.endpoints.declare import endpoints
-from mmflow_mcp.surfaces.mcp import build_server, tool_definitions
+from mmflow_mcp.surfaces.mcp import INSTRUCTIONS, build_server, tool_definitions
 
 pytestmark = pytest.mark.anyio
 
@@ -187,6 +187,27 @@ WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
     ("get_funding", {"limit": "many"}, ["limit", "1 to"]),
     ("get_funding", {"limit": 1.5}, ["limit", "1 to"]),
     ("get_funding", {"detail": "everything"}, ["detail", "brief or full"]),
+    ("get_funding", {"coins": '["BTC","ETH"'}, ["coins", "no coin", "Example"]),
+    ("get_funding", {"symbols": ["BTC"]}, ["symbols: unknown", "Nearest: coins"]),
+    ("get_funding", {"coins": "BTC", "exchange": "okx"}, ["exchange: unknown", "venues"]),
+    ("get_funding", {"coins": ["bitcoin"]}, ["BITCOIN", "Nearest: BTC"]),
+    ("get_funding", {"coins": ["BTC"], "venues": ["coinbase"]}, ["coinbase cannot", "bybit"]),
+    ("get_oi_history", {"coins": ["BTC"]}, ["coins: unknown argument", "Nearest: coin."]),
+    ("get_oi_history", {"coin": "BTC", "sinceMs": "7d"}, ["sinceMs", "Nearest: -7d"]),
+    ("get_oi_history", {"coin": "BTC", "sinceMs": 1789453123}, ["not in milliseconds", "-24h"]),
+    ("get_oi_history", {"coin": "BTC", "points": -1}, ["points", "0 to 1000"]),
+    ("get_flow_history", {"coin": "BTC", "metric": "pressure"}, ["metric", "flowPressureScore"]),
+    ("get_candles", {"coin": "BTC", "venue": "all"}, ["one venue a question", "okx"]),
+    ("get_candles", {"coin": "BTC", "interval": "2h"}, ["interval", "1h, 4h, 1d"]),
+    ("get_candles", {"coin": "BTC", "interval": "1m", "hours": 9999}, ["5,000", "longer"]),
+    ("get_positioning", {"coins": "BTC", "period": "1d"}, ["period", "15m, 1h, 4h"]),
+    ("get_kimchi", {"venue": "binance"}, ["venue", "upbit, bithumb"]),
+    ("get_etf_flows", {"asset": "solana"}, ["asset", "bitcoin or ethereum"]),
+    ("get_whales", {"minUsd": "1m"}, ["minUsd", "number from 0", "USD"]),
+    ("watch_trades", {"coin": "BTC", "seconds": 300}, ["seconds", "0.2 to 55"]),
+    ("watch_trades", {}, ["coin: is required", '"BTC"']),
+    ("get_valuation", {"asset": "bitcoin"}, ["asset: unknown", "no argument at all"]),
+    ("get_gex", {"coin": "BTC"}, ["coin: unknown argument", "Nearest: underlying"]),
     ("get_gex", {}, ["underlying", "required", "BTC"]),
     ("get_gex", {"underlying": "DOGE"}, ["DOGE", "BTC, ETH, SOL, XRP"]),
     ("get_gex", {"underlying": ["BTC"]}, ["underlying: ", "BTC, ETH, SOL, XRP"]),
@@ -207,6 +228,7 @@ async def test_wrong_questions_are_taught(era: dict[str, str]) -> None:
             assert "Traceback" not in text
             assert "pydantic" not in text
             assert len(text) < 700, text
+            assert f"Example: {tool} " in text
             for word in words:
                 assert word in text, (tool, str(arguments)[:80], text)
 
@@ -466,6 +488,18 @@ def test_all_definitions_are_small() -> None:
     ]
     text = "".join(json.dumps(one, separators=(",", ":"), ensure_ascii=False) for one in told)
     assert len(text) <= 16_650
+
+
+@ERAS
+async def test_the_instructions_lead_to_every_tool(era: dict[str, str]) -> None:
+    """They reach the client in both eras, whole (hosts cut at 2,048), and name tools that exist."""
+    async with world() as app, connect(app, era) as client:
+        told = client.instructions
+    assert told == INSTRUCTIONS
+    assert len(INSTRUCTIONS) < 2_048
+    assert set(endpoints()) == set(re.findall(r"\b(?:get|watch)_\w+", INSTRUCTIONS))
+    for word in ("partial", "truncated", "notListed", "stale", "sim:", "longs pay", "not advice"):
+        assert word in INSTRUCTIONS
 
 
 async def test_unknown_arguments_are_refused_all_the_same() -> None:

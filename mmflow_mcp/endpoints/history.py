@@ -196,6 +196,7 @@ async def get_oi_history(core: Core, query: OiHistoryQuery) -> Answer[OiHistoryA
     venues = asked_venues(core, OI, query.venues or ("hyperliquid",))
     lines, whole = await lines_of(core, OI, query.coin, venues, span, kind=_kind(OI, query.kind))
     await _refuse(core, OI, query.coin, venues, lines, whole)
+    _note_silent(core, OI, query.coin, venues, lines, whole)
     now = core.clock.now_ms()
     known = {line.venue: line for line in lines}
     series = [_oi_series(core, query.coin, v.id, known.get(v.id), now) for v in venues]
@@ -242,6 +243,27 @@ async def _refuse(
             del whole.not_listed[coin]
     whole.answered = whole.not_listed.get(coin, [])
     refuse_unknown(whole, (coin,), list(venues), "coin")
+
+
+def _note_silent(
+    core: Core,
+    metric: str,
+    coin: str,
+    venues: Sequence[Venue],
+    lines: Sequence[Line],
+    whole: Gathered,
+) -> None:
+    """A venue that was asked and has no point is missing, and never an empty market."""
+    known = {line.venue for line in lines} | {note["source"] for note in whole.notes}
+    known |= set(whole.not_listed.get(coin, ()))
+    for venue in venues if core.archive.store is not None else ():
+        if venue.id in known:
+            continue
+        remembers = isinstance(venue, SOURCES[metric].capability)
+        why = "" if remembers else ", and the venue keeps no record of its own"
+        reason = f"missing: nothing was recorded here in this span{why}"
+        whole.notes.append({"source": venue.id, "status": "missing", "reason": reason})
+        whole.partial = True
 
 
 def retention_of(core: Core) -> str:
@@ -318,6 +340,7 @@ async def get_funding_history(
     kind = _kind(FUNDING, query.kind)
     lines, whole = await lines_of(core, FUNDING, query.coin, venues, span, kind=kind)
     await _refuse(core, FUNDING, query.coin, venues, lines, whole)
+    _note_silent(core, FUNDING, query.coin, venues, lines, whole)
     now = core.clock.now_ms()
     data = FundingHistoryAnswer(
         coin=query.coin,

@@ -39,24 +39,29 @@ from mmflow_mcp.surfaces.remembered import Remembered
 from mmflow_mcp.surfaces.resources import add_resources
 from mmflow_mcp.surfaces.subscriptions import BusBridge, serve_subscriptions
 
+# Hosts cut them at 2,048 characters.
 INSTRUCTIONS = """\
-Live crypto market data across venues; read-only, no keys, data and not advice.
-Perpetuals: get_oi (open interest, USD and coins), get_funding (rates; compare venues by apr),
-get_positioning (long and short shares), get_liquidations.
-Live (Hyperliquid): get_whales (so far), watch_whales, watch_trades, watch_funding (wait and tell).
-Over time: get_funding_history, get_oi_history, get_flow_history; get_funding_regime tells what is
-unusual against the last week.
+Crypto market data across venues; read-only, no keys, data and not advice. One call takes many coins
+and venues=all; get_funding and get_oi ask hyperliquid alone unless told.
+Funding: get_funding (now; compare apr), get_funding_history (over time), get_funding_regime
+(unusual against the last week, venues apart).
+Open interest: get_oi (now), get_oi_history (over time), get_points (totals over venues).
+Positions: get_positioning (who is long), get_liquidations (24 h, a lower bound).
 Options (BTC, ETH, SOL, XRP): get_gex (walls, flip), get_skew (volatility), get_option_chain.
 Flows: get_flow_summary first (who buys and sells, one score), get_flow_signals (alerts); parts:
-get_etf_proxy (Coinbase), get_kimchi (Korean premium), get_venue_spreads (against the median).
-Prices: get_spot (tickers), get_candles (one coin's bars on one venue), get_points (totals over
-venues, market profile, order-book blocks).
-Bitcoin and ether: get_etf_flows, get_treasuries, get_valuation.
-get_markets tells which venues can be asked and what they list.
-Coins are tickers (BTC); venues are ids (binance, okx, hl) or all; each tool has its own default.
-Positive funding: longs pay shorts. Open interest is one-sided. gex: calls +, puts - (assumed).
-Read meta before concluding: partial true means something asked is missing and sources say why;
-truncated: rows were left out; a source beginning sim: or replay: is not the live market."""
+get_etf_proxy (Coinbase), get_kimchi (Korea), get_venue_spreads; over time get_flow_history.
+Prices: get_spot (now, by venue), get_candles (bars of one venue), get_points (profile, blocks of
+the book).
+Bitcoin and ether: get_etf_flows, get_treasuries, get_valuation (bitcoin).
+Trades on Hyperliquid: get_whales (large, so far); watch_whales, watch_trades, watch_funding wait.
+Venues, their symbols, prediction markets: get_markets.
+Coins are tickers (BTC); venues are ids (binance, okx, hl) or all. Times: epoch ms UTC, ISO or -24h.
+rate: fraction per periodHours; apr: percent a year; positive: longs pay shorts. Open interest is
+one-sided. gex: USD per 1 % move, calls +, puts - (assumed, not known).
+Read meta before concluding. partial true: something asked is missing and sources say what and why;
+say so, never fill it in. status stale: old, by ageMs. notListed: the venue has no such coin.
+truncated: rows were left out of total. asOf: the oldest reading used. A source beginning sim: or
+replay: is not the live market. An error names what would fit: correct the call."""
 
 
 class AnyArgs(ArgModelBase):
