@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import toktok
+import toktok  # type: ignore[import-untyped]
 from mcp import Client
 from worlds import world
 
@@ -71,7 +71,7 @@ CASES = (
 
 def count(texts: Iterable[str]) -> list[int]:
     """Tokens of each text."""
-    return toktok.batch_count(list(texts), ENCODING)
+    return [int(one) for one in toktok.batch_count(list(texts), ENCODING)]
 
 
 def definitions(form: str = "columns") -> dict[str, int]:
