@@ -118,3 +118,9 @@ def last(venue: str, coin: str) -> float:
         if one.kind == "spot" and one.coin == coin and one.quote in quotes
     ]
     return MARKET.perp(found, NOW).last
+
+
+def building(coin: str) -> float:
+    """Mean change of open interest over 24 h on the venues that keep a record, percent of coins."""
+    then, now = interest(coin, NOW - DAY_MS), interest(coin)
+    return fmean((now[v][1] / then[v][1] - 1) * 100 for v in ("binance", "bybit", "okx"))
