@@ -197,7 +197,7 @@ WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
     ("get_oi_history", {"coin": "BTC", "sinceMs": 1789453123}, ["not in milliseconds", "-24h"]),
     ("get_oi_history", {"coin": "BTC", "points": -1}, ["points", "0 to 1000"]),
     ("get_flow_history", {"coin": "BTC", "metric": "pressure"}, ["metric", "flowPressureScore"]),
-    ("get_candles", {"coin": "BTC", "venue": "all"}, ["one venue a question", "okx"]),
+    ("get_candles", {"coin": "BTC", "venue": "all"}, ["one a question", "okx"]),
     ("get_candles", {"coin": "BTC", "interval": "2h"}, ["interval", "1h, 4h, 1d"]),
     ("get_candles", {"coin": "BTC", "interval": "1m", "hours": 9999}, ["5,000", "longer"]),
     ("get_positioning", {"coins": "BTC", "period": "1d"}, ["period", "15m, 1h, 4h"]),

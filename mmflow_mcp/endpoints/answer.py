@@ -43,7 +43,7 @@ class Answer(Generic[Data]):
 
 @dataclass(slots=True)
 class Shape:
-    """How to write an answer. `limit` None: everything. `short`: digits that a model needs."""
+    """How to write an answer. `limit` None: everything. `short`: rows in few digits."""
 
     form: str = "objects"
     full: bool = True
@@ -121,7 +121,7 @@ def _write_dataclass(data: Any, shape: Shape) -> dict[str, Any]:
         if value is None and f.default is None:
             continue
         out[camel(f.name)] = (
-            _digits(f, short=shape.short)(value)
+            _digits(f)(value)
             if isinstance(value, float)
             else _write(value, shape, budgeted=f.metadata.get("budgeted", True))
         )
@@ -219,7 +219,7 @@ _SHORTEN: dict[str, Callable[[float], float | int]] = {
     "rate": _significant(12),
     "number": _significant(12),
 }
-# What a model reads by default; programs, `detail: full` and REST get the digits above.
+# Rows as a model reads them by default; programs, `detail: full` and REST get the digits above.
 _SHORTER = {**_SHORTEN, "usd": _whole_millions, "rate": _significant(6)}
 
 

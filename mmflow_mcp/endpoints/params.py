@@ -127,7 +127,7 @@ def venue_of(name: str, argument: str = "venues", *, many: bool | None = None) -
     names = by_name()
     several = many or (many is None and argument == "venues")
     if fold(name) == "all" and not several:
-        raise BadQuestion(argument, "'all' does not fit: one venue a question.", fits=venue_ids())
+        raise BadQuestion(argument, "'all' is no venue: one a question.", fits=venue_ids())
     found = names.get(fold(name))
     if found is None and fold(name).endswith(("futures", "swap", "spot", "delivery")):
         stem = fold(name)
