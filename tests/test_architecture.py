@@ -123,7 +123,8 @@ def test_listing_tools_loads_no_venue_and_no_model() -> None:
         "from mmflow_mcp.settings import Settings\n"
         "from mmflow_mcp.surfaces.mcp import build_server\n"
         "build_server(App(Settings(), None))\n"
-        "late = ('venues', 'endpoints', 'sim', 'analytics', 'series', 'tape', 'upstream')\n"
+        "late = ('venues', 'endpoints', 'sim', 'analytics', 'series', 'tape', 'upstream',"
+        " 'surfaces.prompts', 'surfaces.recipes', 'surfaces.completions')\n"
         "print([m for m in sys.modules if m.startswith(tuple('mmflow_mcp.' + r for r in late))])\n"
     )
     out = subprocess.run(

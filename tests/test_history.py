@@ -349,7 +349,36 @@ class TestAnswers:
         assert 14 == len(rates["data"]["points"]["rows"])
         assert ["ts", "byVenue"] == list(objects["data"]["points"][0])
         assert len(json.dumps(short)) < 4200
-        assert len(json.dumps(rates)) < 3300
+        assert len(json.dumps(rates)) < 2600
+
+    async def test_a_table_of_venues_is_in_percent_a_year(self) -> None:
+        """Columns of venues with other periods compare: means to 0.01 %, all points exactly."""
+        async with world() as app:
+            question = {"coin": "BTC", "venues": "hl,okx", "sinceMs": "-7d"}
+            asked = questions.understand("get_funding_history", question)
+            found = await questions.answer(app.core(), asked)
+            few = questions.result(asked, found, "columns")["data"]
+            whole = questions.result(asked, found, "objects")["data"]
+            asked.limit = 0
+            every = questions.result(asked, found, "columns")["data"]
+            rates = questions.result(asked, found, "objects")["data"]
+        assert {"hl": 1, "okx": 8} == every["periodHours"]
+        for venue, hours in every["periodHours"].items():
+            all_of_it = [p["byVenue"][venue] for p in rates["points"] if venue in p["byVenue"]]
+            mean = sum(all_of_it) / len(all_of_it) * 876_000 / hours
+            assert every["meanApr"][venue] == pytest.approx(mean, abs=0.006)
+        assert (few["meanApr"], "meanApr" in rates) == (every["meanApr"], False)
+        assert ["ts", "hl", "okx"] == every["points"]["columns"]
+        assert (few["unit"], "fraction" in rates["unit"]) == (every["unit"], True)
+        assert few["unit"].startswith("apr: percent a year")
+        for row, point in zip(every["points"]["rows"], rates["points"], strict=True):
+            for venue, apr in zip(("hl", "okx"), row[1:], strict=True):
+                rate = point["byVenue"].get(venue)
+                told = None if rate is None else rate * 8760 / every["periodHours"][venue] * 100
+                assert apr == (told if told is None else pytest.approx(told, rel=1e-10))
+        for row, point in zip(few["points"]["rows"], whole["points"], strict=True):
+            assert row[1] == pytest.approx(point["byVenue"]["hl"] * 876_000, abs=0.006)
+            assert row[2] == pytest.approx(point["byVenue"]["okx"] * 109_500, abs=0.006)
 
     async def test_lttb_keeps_points_that_are_there(self) -> None:
         """On request: real points with the extremes among them, as many as the budget."""
@@ -366,6 +395,20 @@ class TestAnswers:
         ends = [points["rows"][0][0], points["rows"][-1][0]]
         assert [min(every), max(every)] == ends
         assert "LTTB picks of" in short["meta"]["condensed"]
+
+    async def test_a_venue_without_a_past_is_missing_not_empty(self) -> None:
+        """Hyperliquid tells no past open interest: until it is recorded, that is said."""
+        async with world() as app:
+            alone = await envelope(app, "get_oi_history", coin="BTC")
+            both = await envelope(app, "get_oi_history", coin="BTC", venues="hl,binance")
+            flows = await envelope(app, "get_flow_history", coin="BTC", metric="flowPressureScore")
+        for told in (alone, both):
+            assert told["meta"]["partial"]
+            (note,) = told["meta"]["sources"]
+            assert ("hyperliquid", "missing") == (note["source"], note["status"])
+            assert "keeps no record of its own" in note["reason"]
+        assert [] == alone["data"]["points"]
+        assert "nothing was recorded" in flows["meta"]["history"]
 
     async def test_switched_off_is_said(self) -> None:
         """Enabled false, no points, no error."""

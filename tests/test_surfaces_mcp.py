@@ -12,7 +12,7 @@ from worlds import MARKET, NOW, skip_waiting, world
 
 from mmflow_mcp.app import STATUS_URI, App
 from mmflow_mcp.endpoints.declare import endpoints
-from mmflow_mcp.surfaces.mcp import build_server, tool_definitions
+from mmflow_mcp.surfaces.mcp import INSTRUCTIONS, build_server, tool_definitions
 
 pytestmark = pytest.mark.anyio
 
@@ -121,6 +121,33 @@ async def test_a_row_budget_says_what_it_left_out() -> None:
     assert "largest by USD" in meta["narrow"]
 
 
+async def test_many_calls_are_told_as_a_number_of_venues() -> None:
+    """Up to four calls are named, more are counted; every one is named with detail full."""
+    async with world() as app, connect(app, {}) as client:
+        sources = []
+        for more in ({"venues": "hl,okx"}, {"venues": "all"}, {"venues": "all", "detail": "full"}):
+            found = await client.call_tool("get_funding", {"coins": "BTC", **more})
+            assert found.structured_content is not None
+            sources.append(found.structured_content["meta"]["source"])
+    assert "sim:hyperliquid:metaAndAssetCtxs+okx:funding-rate" == sources[0]
+    assert f"sim:{len(MARKET.venues())} venues" == sources[1]
+    for venue in MARKET.venues():
+        assert f"{venue}:" in sources[2]
+
+
+async def test_digits_are_as_long_as_their_meaning() -> None:
+    """A million USD or more has no decimals in brief columns; detail full and objects have one."""
+    async with world() as app, connect(app, {}) as client:
+        brief = await client.call_tool("get_oi", {"coins": "BTC", "venues": "all"})
+        full = await client.call_tool("get_oi", {"coins": "BTC", "venues": "all", "detail": "full"})
+    assert brief.structured_content is not None
+    assert full.structured_content is not None
+    short = [row[2] for row in brief.structured_content["data"]["rows"]]
+    whole = [row[2] for row in full.structured_content["data"]["rows"]]
+    assert [round(usd) for usd in whole] == short
+    assert any(usd != round(usd) for usd in whole)
+
+
 async def test_ties_at_the_budget_do_not_exceed_it() -> None:
     """Many equal rates (Hyperliquid's resting value) still fill exactly the budget."""
     async with world() as app, connect(app, {}) as client:
@@ -160,6 +187,27 @@ WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
     ("get_funding", {"limit": "many"}, ["limit", "1 to"]),
     ("get_funding", {"limit": 1.5}, ["limit", "1 to"]),
     ("get_funding", {"detail": "everything"}, ["detail", "brief or full"]),
+    ("get_funding", {"coins": '["BTC","ETH"'}, ["coins", "no coin", "Example"]),
+    ("get_funding", {"symbols": ["BTC"]}, ["symbols: unknown", "Nearest: coins"]),
+    ("get_funding", {"coins": "BTC", "exchange": "okx"}, ["exchange: unknown", "venues"]),
+    ("get_funding", {"coins": ["bitcoin"]}, ["BITCOIN", "Nearest: BTC"]),
+    ("get_funding", {"coins": ["BTC"], "venues": ["coinbase"]}, ["coinbase cannot", "bybit"]),
+    ("get_oi_history", {"coins": ["BTC"]}, ["coins: unknown argument", "Nearest: coin."]),
+    ("get_oi_history", {"coin": "BTC", "sinceMs": "7d"}, ["sinceMs", "Nearest: -7d"]),
+    ("get_oi_history", {"coin": "BTC", "sinceMs": 1789453123}, ["not in milliseconds", "-24h"]),
+    ("get_oi_history", {"coin": "BTC", "points": -1}, ["points", "0 to 1000"]),
+    ("get_flow_history", {"coin": "BTC", "metric": "pressure"}, ["metric", "flowPressureScore"]),
+    ("get_candles", {"coin": "BTC", "venue": "all"}, ["one a question", "okx"]),
+    ("get_candles", {"coin": "BTC", "interval": "2h"}, ["interval", "1h, 4h, 1d"]),
+    ("get_candles", {"coin": "BTC", "interval": "1m", "hours": 9999}, ["5,000", "longer"]),
+    ("get_positioning", {"coins": "BTC", "period": "1d"}, ["period", "15m, 1h, 4h"]),
+    ("get_kimchi", {"venue": "binance"}, ["venue", "upbit, bithumb"]),
+    ("get_etf_flows", {"asset": "solana"}, ["asset", "bitcoin or ethereum"]),
+    ("get_whales", {"minUsd": "1m"}, ["minUsd", "number from 0", "USD"]),
+    ("watch_trades", {"coin": "BTC", "seconds": 300}, ["seconds", "0.2 to 55"]),
+    ("watch_trades", {}, ["coin: is required", '"BTC"']),
+    ("get_valuation", {"asset": "bitcoin"}, ["asset: unknown", "no argument at all"]),
+    ("get_gex", {"coin": "BTC"}, ["coin: unknown argument", "Nearest: underlying"]),
     ("get_gex", {}, ["underlying", "required", "BTC"]),
     ("get_gex", {"underlying": "DOGE"}, ["DOGE", "BTC, ETH, SOL, XRP"]),
     ("get_gex", {"underlying": ["BTC"]}, ["underlying: ", "BTC, ETH, SOL, XRP"]),
@@ -180,6 +228,7 @@ async def test_wrong_questions_are_taught(era: dict[str, str]) -> None:
             assert "Traceback" not in text
             assert "pydantic" not in text
             assert len(text) < 700, text
+            assert f"Example: {tool} " in text
             for word in words:
                 assert word in text, (tool, str(arguments)[:80], text)
 
@@ -432,13 +481,25 @@ def test_definitions_are_flat_and_quiet() -> None:
 
 
 def test_all_definitions_are_small() -> None:
-    """CONTRACT section 4: under 4,000 tokens. 3,993 were counted (o200k) for 16,650 characters."""
+    """What test_tokens.py counts in tokens, in characters: for machines without a tokenizer."""
     told = [
         {key: d[key] for key in ("name", "description", "inputSchema")}
         for d in tool_definitions("columns")
     ]
     text = "".join(json.dumps(one, separators=(",", ":"), ensure_ascii=False) for one in told)
     assert len(text) <= 16_650
+
+
+@ERAS
+async def test_the_instructions_lead_to_every_tool(era: dict[str, str]) -> None:
+    """They reach the client in both eras, whole (hosts cut at 2,048), and name tools that exist."""
+    async with world() as app, connect(app, era) as client:
+        told = client.instructions
+    assert told == INSTRUCTIONS
+    assert len(INSTRUCTIONS) < 2_048
+    assert set(endpoints()) == set(re.findall(r"\b(?:get|watch)_\w+", INSTRUCTIONS))
+    for word in ("partial", "truncated", "notListed", "stale", "sim:", "longs pay", "not advice"):
+        assert word in INSTRUCTIONS
 
 
 async def test_unknown_arguments_are_refused_all_the_same() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmflow_mcp.surfaces.tables import plain, table
+from mmflow_mcp.surfaces.tables import _section, plain, table
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,9 @@ def test_columns_are_aligned() -> None:
         "\n"
     )[:2]
     assert "PEPE    -2.5  1970-01-02 00:00" == lines.split("\n")[2]
+
+
+def test_a_part_by_venue_has_its_name_above_it() -> None:
+    """Hours and rates by venue look alike: each list says what it is."""
+    assert "meanApr\nhl   15.93\nokx  10.95" == _section("meanApr", {"hl": 15.93, "okx": 10.95})
+    assert "coin  BTC" == _section("", {"coin": "BTC"})

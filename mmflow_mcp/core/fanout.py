@@ -17,8 +17,27 @@ from mmflow_mcp.venues.base import Venue, capability_method
 
 log = logging.getLogger("mmflow_mcp")
 
-# Told how many of how many venues have answered, and who last; set by a face for one question.
-Progress = Callable[[int, int, str], Awaitable[None]]
+
+class Progress:
+    """How far one question is. Its parts announce their steps: what is told never steps back."""
+
+    def __init__(self, tell: Callable[[int, int, str], Awaitable[None]]) -> None:
+        self._tell = tell
+        self._done = self._total = 0
+
+    def part(self, total: int, done: int = 0) -> Callable[[str], Awaitable[None]]:
+        """A part of so many steps, some of them done already; what is returned tells each other."""
+        self._total += total
+        self._done += done
+
+        async def step(words: str) -> None:
+            self._done += 1
+            await self._tell(self._done, self._total, words)
+
+        return step
+
+
+# Set by a face for one question, where its caller wants to know.
 PROGRESS: ContextVar[Progress | None] = ContextVar("progress", default=None)
 # The venues that one question has asked, where a face wants to know; set as above.
 ASKED: ContextVar[set[str] | None] = ContextVar("asked", default=None)
@@ -142,7 +161,7 @@ async def _take(
         # A shape that no parser foresaw is the venue's change, not a crash of the question.
         turn.error = _unreadable(turn.venue, error)
     if tell is not None:
-        await tell(turn.venue.id)
+        await tell(f"{turn.venue.id} is done")
 
 
 def _late(core: Core) -> VenueError:
@@ -152,16 +171,7 @@ def _late(core: Core) -> VenueError:
 def _teller(total: int, done: int) -> Callable[[str], Awaitable[None]] | None:
     """What counts the venues that have answered, where somebody wants to know."""
     progress = PROGRESS.get()
-    if progress is None:
-        return None
-    count = done
-
-    async def tell(venue: str) -> None:
-        nonlocal count
-        count += 1
-        await progress(count, total, venue)
-
-    return tell
+    return None if progress is None else progress.part(total, done)
 
 
 def _unreadable(venue: Venue, error: Exception) -> VenueError:

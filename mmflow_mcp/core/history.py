@@ -53,14 +53,13 @@ async def lines_of(
     """
     found: list[Line | None] = [None] * len(venues)
     sides = [Gathered() for _ in venues]
-    progress, done = PROGRESS.get(), 0
+    progress = PROGRESS.get()
+    tell = progress.part(len(venues)) if progress else None
 
     async def one(i: int) -> None:
-        nonlocal done
         found[i] = await _line(core, metric, coin, venues[i], span, kind, sides[i])
-        done += 1
-        if progress is not None:
-            await progress(done, len(venues), venues[i].id)
+        if tell is not None:
+            await tell(f"{venues[i].id} is done")
 
     async with anyio.create_task_group() as tasks:
         for i in range(len(venues)):
@@ -176,6 +175,8 @@ async def _fetched(
     core: Core, metric: str, coin: str, venue: Venue, span: tuple[int, int], flight: Flight
 ) -> Batch | None:
     """Ask the venue for a stretch of its history; what is short is noted on the flight."""
+    # It may outlive the question that began it, and counts as that question's one step.
+    PROGRESS.set(None)
     source = SOURCES[metric]
     patient = replace(core, deadline=core.deadline + BACKGROUND_SECONDS)
     options = {"since_ms": span[0], "until_ms": span[1]}

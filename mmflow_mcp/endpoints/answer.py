@@ -43,10 +43,11 @@ class Answer(Generic[Data]):
 
 @dataclass(slots=True)
 class Shape:
-    """How to write an answer. `limit` None: everything."""
+    """How to write an answer. `limit` None: everything. `short`: rows in few digits."""
 
     form: str = "objects"
     full: bool = True
+    short: bool = False
     limit: int | None = None
     total: int = 0
     left_out: int = 0
@@ -130,7 +131,7 @@ def _write_dataclass(data: Any, shape: Shape) -> dict[str, Any]:
 def _write_table(table: Table[Any], shape: Shape, *, budgeted: bool) -> Any:
     rows = _kept(table, shape) if budgeted and shape.cut is not None else table.rows
     kind: Any = table.row
-    write = _writer(kind, full=shape.full)
+    write = _writer(kind, full=shape.full, short=shape.short)
     values = [write(row) for row in rows]
     names = _names(kind, full=shape.full)
     optional = _optional(kind, full=shape.full)
@@ -202,6 +203,11 @@ def _decimals(digits: int) -> Callable[[float], float | int]:
     return shorten
 
 
+def _whole_millions(value: float) -> float | int:
+    """Cents of an amount of a million or more are noise to a reader."""
+    return round(value) if abs(value) >= 1e6 else _decimals(1)(value)
+
+
 _SHORTEN: dict[str, Callable[[float], float | int]] = {
     # METHODS, conventions: USD 1 decimal, percent 2, rates and prices at most 12 digits.
     "usd": _decimals(1),
@@ -210,20 +216,23 @@ _SHORTEN: dict[str, Callable[[float], float | int]] = {
     "fine": _decimals(6),
     "mean": _significant(6),
     "coins": _significant(10),
+    "rate": _significant(12),
     "number": _significant(12),
 }
+# Rows as a model reads them by default; programs, `detail: full` and REST get the digits above.
+_SHORTER = {**_SHORTEN, "usd": _whole_millions, "rate": _significant(6)}
 
 
-def _digits(f: Any) -> Callable[[float], float | int]:
-    return _SHORTEN[f.metadata.get("digits", "number")]
+def _digits(f: Any, *, short: bool = False) -> Callable[[float], float | int]:
+    return (_SHORTER if short else _SHORTEN)[f.metadata.get("digits", "number")]
 
 
 @cache
-def _writer(row: Any, *, full: bool) -> Callable[[Any], list[Any]]:
+def _writer(row: Any, *, full: bool, short: bool) -> Callable[[Any], list[Any]]:
     """A fast reader of one row's columns, each with the digits it deserves."""
     picked = columns(row, brief=not full)
     read = getter(row, brief=not full)
-    shorten = tuple(_digits(f) for f in picked)
+    shorten = tuple(_digits(f, short=short) for f in picked)
     firsts = tuple(None if full else f.metadata.get("first") for f in picked)
     if len(picked) < 2:
         msg = f"{row.__name__} needs two columns or more"

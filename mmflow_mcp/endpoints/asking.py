@@ -11,6 +11,18 @@ from mmflow_mcp.errors import BadQuestion, VenueClosed
 from mmflow_mcp.venues import having
 from mmflow_mcp.venues.base import Venue
 
+# Names that are asked for as if they were tickers: a hint only, for some are tickers of others.
+NAMES = {
+    "BITCOIN": "BTC",
+    "ETHEREUM": "ETH",
+    "ETHER": "ETH",
+    "SOLANA": "SOL",
+    "RIPPLE": "XRP",
+    "DOGECOIN": "DOGE",
+    "CARDANO": "ADA",
+    "HYPERLIQUID": "HYPE",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -125,13 +137,14 @@ def refuse_unknown(
         return
     for coin in coins or ():
         if len(found.not_listed.get(coin, ())) == len(venues):
-            near = difflib.get_close_matches(coin, sorted(found.universe), n=3, cutoff=0.6)
+            near = [NAMES[coin]] if NAMES.get(coin) in found.universe else []
+            near += difflib.get_close_matches(coin, sorted(found.universe), n=3, cutoff=0.6)
             where = ", ".join(v.id for v in venues)
             other = "" if len(venues) > 1 else elsewhere
             raise BadQuestion(
                 argument,
                 f"{coin!r} is listed by none of the venues asked ({where}).",
-                nearest=near,
+                nearest=list(dict.fromkeys(near))[:3],
                 fits=f"a ticker such as BTC, ETH or SOL{other}",
             )
 

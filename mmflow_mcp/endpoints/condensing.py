@@ -5,9 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mmflow_mcp.analytics.downsampling import Pair, buckets, shape
+from mmflow_mcp.analytics.rates import apr
 from mmflow_mcp.endpoints.answer import Table
 from mmflow_mcp.rows import told
 
+# What the columns of `by_venue` are in.
+APR = "apr: percent a year, + = longs paid"
 # Neighbours further apart than so many cadences have a gap between them.
 GAP = 1.5
 
@@ -70,7 +73,9 @@ def cadence_of(one: Any) -> float:
 def by_venue(data: Any, budget: int, form: str, query: Any) -> tuple[Any, str]:  # noqa: ARG001
     """Rates by venue on one common grid of at most `budget` rows, each the mean of its cell.
 
-    As columns each venue is named once; 0 leaves every moment.
+    As columns each venue is named once and its rates are yearly, so that one column can be held
+    against another; 0 leaves every moment. Cells hold unlike numbers of payments: the mean of all
+    is told beside them.
     """
     rows = data.points.rows
     venues = list(data.kinds)
@@ -80,18 +85,49 @@ def by_venue(data: Any, budget: int, form: str, query: Any) -> tuple[Any, str]: 
     else:
         said = ""
         cells = [(row.ts, {v: [x] for v, x in row.by_venue.items()}) for row in rows]
+    means = [(ts, {v: sum(x) / len(x) for v, x in found.items()}) for ts, found in cells]
+    if form == "columns":
+        points = _yearly(data, venues, means, bool(said))
+        same = set(data.kinds.values())
+        kinds = {"all": same.pop()} if len(same) == 1 else data.kinds
+        means_of_all = _mean_apr(data)
+        return replace(data, points=points, unit=APR, mean_apr=means_of_all, kinds=kinds), said
     # A mean has no more digits than it means; a rate of the venue keeps its own.
     digits = 6 if said else 12
-    means = [
-        (ts, {v: float(f"{sum(x) / len(x):.{digits}g}") for v, x in found.items()})
-        for ts, found in cells
+    points = [
+        {"ts": ts, "byVenue": {v: float(f"{x:.{digits}g}") for v, x in found.items()}}
+        for ts, found in means
     ]
-    if form == "columns":
-        grid = [[ts, *(found.get(v) for v in venues)] for ts, found in means]
-        points: Any = {"columns": ["ts", *venues], "rows": grid}
-    else:
-        points = [{"ts": ts, "byVenue": found} for ts, found in means]
     return replace(data, points=points), said
+
+
+def _yearly(data: Any, venues: Sequence[str], means: Sequence[Any], rounded: bool) -> Any:  # noqa: FBT001 - as it is
+    """The means as a table of percent a year: METHODS' two decimals, or all that a rate tells."""
+    hours = data.period_hours
+
+    def yearly(venue: str, rate: float | None) -> float | int | None:
+        if rate is None or not hours[venue]:
+            return None
+        percent = apr(rate, hours[venue])
+        short = round(percent, 2) if rounded else float(f"{percent:.12g}")
+        return int(short) if short.is_integer() else short
+
+    grid = [[ts, *(yearly(v, found.get(v)) for v in venues)] for ts, found in means]
+    return {"columns": ["ts", *venues], "rows": grid}
+
+
+def _mean_apr(data: Any) -> dict[str, float]:
+    """Venue -> mean of all its points, percent a year."""
+    found: dict[str, list[float]] = {}
+    for row in data.points.rows:
+        for venue, rate in row.by_venue.items():
+            found.setdefault(venue, []).append(rate)
+    hours = data.period_hours
+    return {
+        venue: round(apr(sum(found[venue]) / len(found[venue]), hours[venue]), 2)
+        for venue in data.kinds
+        if venue in found and hours[venue]
+    }
 
 
 def _cells(rows: Sequence[Any], budget: int) -> list[tuple[int, dict[str, list[float]]]]:

@@ -19,6 +19,10 @@ from mmflow_mcp.metrics.flows import FLOW_METRICS
 from mmflow_mcp.rows import told
 from mmflow_mcp.series.store import Point
 
+_NOTHING_YET = (
+    "nothing was recorded in this span: flows are known from when this server began to record them"
+)
+
 
 class FlowHistoryQuery(SpanQuery):
     """Which flow metric of which coin."""
@@ -107,6 +111,8 @@ async def get_flow_history(core: Core, query: FlowHistoryQuery) -> Answer[FlowHi
         fetched_at=now,
     )
     meta = history_meta(core, whole, now, "flows")
+    if not rows and core.archive.store is not None and not whole.partial:
+        meta["history"] = _NOTHING_YET
     meta["source"] = meta["source"].replace("mmflow:history:flows", "flows:history")
     return Answer(data, meta)
 

@@ -44,9 +44,7 @@ class SpreadsQuery(Query):
 class KimchiQuery(Query):
     """Which coin, on which Korean venue."""
 
-    coin: Annotated[str, BeforeValidator(coin_of)] = Field(
-        default="BTC", description="Ticker. Default BTC"
-    )
+    coin: Annotated[str, BeforeValidator(coin_of)] = Field(default="BTC", description="Ticker")
     venue: Literal["upbit", "bithumb"] = Field(default="upbit", description="Korean venue")
 
 

@@ -125,9 +125,15 @@ class FundingHistoryAnswer:
     cadence_ms: int = told("usual distance of points, ms")
     retention: str = told("how long samples are kept here", brief=False)
     enabled: bool = told("false: no history is kept here")
-    kinds: dict[str, str] = told("venue -> predicted (sampled here) or settled (really paid)")
+    unit: str = told("what the values are: fraction per periodHours, or apr in a tool's columns")
+    kinds: dict[str, str] = told(
+        "venue, or all -> predicted (sampled here) or settled (really paid)"
+    )
     period_hours: dict[str, float] = told("venue -> hours that its newest rate is for")
     fetched_at: int = told("when this was read, epoch ms", brief=False)
+    mean_apr: dict[str, float] | None = maybe(
+        "venue -> mean of all its points, percent a year, beside a tool's columns", brief=True
+    )
     rescaled: dict[str, list[float]] | None = maybe(
         "venue -> other periods it had, in hours; those rates are told per periodHours", brief=True
     )
@@ -190,6 +196,7 @@ async def get_oi_history(core: Core, query: OiHistoryQuery) -> Answer[OiHistoryA
     venues = asked_venues(core, OI, query.venues or ("hyperliquid",))
     lines, whole = await lines_of(core, OI, query.coin, venues, span, kind=_kind(OI, query.kind))
     await _refuse(core, OI, query.coin, venues, lines, whole)
+    _note_silent(core, OI, query.coin, venues, lines, whole)
     now = core.clock.now_ms()
     known = {line.venue: line for line in lines}
     series = [_oi_series(core, query.coin, v.id, known.get(v.id), now) for v in venues]
@@ -236,6 +243,27 @@ async def _refuse(
             del whole.not_listed[coin]
     whole.answered = whole.not_listed.get(coin, [])
     refuse_unknown(whole, (coin,), list(venues), "coin")
+
+
+def _note_silent(
+    core: Core,
+    metric: str,
+    coin: str,
+    venues: Sequence[Venue],
+    lines: Sequence[Line],
+    whole: Gathered,
+) -> None:
+    """A venue that was asked and has no point is missing, and never an empty market."""
+    known = {line.venue for line in lines} | {note["source"] for note in whole.notes}
+    known |= set(whole.not_listed.get(coin, ()))
+    for venue in venues if core.archive.store is not None else ():
+        if venue.id in known:
+            continue
+        remembers = isinstance(venue, SOURCES[metric].capability)
+        why = "" if remembers else ", and the venue keeps no record of its own"
+        reason = f"missing: nothing was recorded here in this span{why}"
+        whole.notes.append({"source": venue.id, "status": "missing", "reason": reason})
+        whole.partial = True
 
 
 def retention_of(core: Core) -> str:
@@ -304,14 +332,15 @@ async def get_funding_history(
 ) -> Answer[FundingHistoryAnswer]:
     """Funding rates of a coin over time, venue by venue.
 
-    For now use get_funding, for what is unusual get_funding_regime. Fractions per the venue's own
-    periodHours, + = longs paid; kinds: settled (paid) or predicted (sampled).
+    For now use get_funding, for what is unusual get_funding_regime. In apr, percent a year, so
+    venues compare; + = longs paid; meanApr: of the span; kinds: settled (paid) or predicted.
     """
     span = span_of(core, query)
     venues = asked_venues(core, FUNDING, query.venues or ("all",))
     kind = _kind(FUNDING, query.kind)
     lines, whole = await lines_of(core, FUNDING, query.coin, venues, span, kind=kind)
     await _refuse(core, FUNDING, query.coin, venues, lines, whole)
+    _note_silent(core, FUNDING, query.coin, venues, lines, whole)
     now = core.clock.now_ms()
     data = FundingHistoryAnswer(
         coin=query.coin,
@@ -319,8 +348,9 @@ async def get_funding_history(
         cadence_ms=min((line.cadence_ms for line in lines), default=SAMPLE_MS),
         retention=retention_of(core),
         enabled=core.archive.store is not None,
+        unit="fraction per periodHours, + = longs paid",
         kinds={short(line.venue): line.kind for line in lines},
-        period_hours={short(line.venue): _hours(line.points[-1]) for line in lines},
+        period_hours={short(line.venue): _plain(_hours(line.points[-1])) for line in lines},
         fetched_at=now,
         rescaled={short(v.venue): other for v in lines if (other := _other_periods(v))} or None,
     )
@@ -334,6 +364,11 @@ def short(venue: str) -> str:
 
 def _hours(point: Point) -> float:
     return float((point.extra or {}).get("periodHours", 0.0))
+
+
+def _plain(hours: float) -> float:
+    """Whole hours without a decimal point."""
+    return int(hours) if hours.is_integer() else hours
 
 
 def _other_periods(line: Line) -> list[float]:

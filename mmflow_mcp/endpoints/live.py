@@ -262,9 +262,10 @@ async def _tell(seconds: float, found: _Collected) -> None:
     progress = PROGRESS.get()
     if progress is None:
         return
-    for second in range(1, math.ceil(seconds) + 1):
+    tell = progress.part(math.ceil(seconds))
+    for _ in range(math.ceil(seconds)):
         await anyio.sleep(1)
-        await progress(second, math.ceil(seconds), f"{len(found.items)} events")
+        await tell(f"{len(found.items)} events")
 
 
 async def _watched(

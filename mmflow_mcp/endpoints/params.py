@@ -53,10 +53,18 @@ def _as_list(value: Any) -> Any:
     return value
 
 
+# What is left of a list that was sent as broken JSON.
+_BRACKETS = frozenset("[]{}\"'")
+
+
+def _is_control(c: str) -> bool:
+    return unicodedata.category(c)[0] == "C"
+
+
 def _one_coin(text: str, argument: str) -> str:
     if not text:
         raise BadQuestion(argument, "an empty name is no coin.", fits="tickers such as BTC, ETH")
-    if len(text) > MAX_NAME or any(unicodedata.category(c)[0] == "C" for c in text):
+    if len(text) > MAX_NAME or any(c in _BRACKETS or _is_control(c) for c in text):
         raise BadQuestion(
             argument, f"{_shown(text)} is no coin.", fits="tickers such as BTC, ETH, SOL"
         )
@@ -117,6 +125,9 @@ def venue_of(name: str, argument: str = "venues", *, many: bool | None = None) -
     `many`: whether the argument takes `all` (left out: only `venues` does).
     """
     names = by_name()
+    several = many or (many is None and argument == "venues")
+    if fold(name) == "all" and not several:
+        raise BadQuestion(argument, "'all' is no venue: one a question.", fits=venue_ids())
     found = names.get(fold(name))
     if found is None and fold(name).endswith(("futures", "swap", "spot", "delivery")):
         stem = fold(name)
@@ -129,8 +140,7 @@ def venue_of(name: str, argument: str = "venues", *, many: bool | None = None) -
             argument,
             f"{_shown(name)} is no venue.",
             nearest=list(dict.fromkeys(names[n].id for n in near)),
-            fits=venue_ids()
-            + (", or all" if many or (many is None and argument == "venues") else ""),
+            fits=venue_ids() + (", or all" if several else ""),
         )
     return found
 
@@ -224,7 +234,11 @@ def moment_of(value: Any, argument: str) -> Moment | None:
         return value
     found = _moment_of_text(value) if isinstance(value, str) else _moment_of_number(value)
     if found is None or not 0 <= found.ms < _LAST_MS:
-        raise BadQuestion(argument, f"{_shown(str(value))} is no time.", fits=_MOMENT_FITS)
+        ago = f"-{value}"
+        near = [ago] if isinstance(value, str) and _AGO.fullmatch(ago.lower()) else []
+        raise BadQuestion(
+            argument, f"{_shown(str(value))} is no time.", nearest=near, fits=_MOMENT_FITS
+        )
     if not found.is_ago and _NO_MS_FROM <= found.ms < _NO_MS_UNTIL:
         raise BadQuestion(
             argument, f"{_shown(str(value))} is not in milliseconds.", fits=_MOMENT_FITS

@@ -31,7 +31,7 @@ class FundingRow:
 
     coin: str = told("canonical ticker")
     venue: str = told("venue id")
-    rate: float = told("fraction per period; positive = longs pay shorts")
+    rate: float = told("fraction per period; positive = longs pay shorts", digits="rate")
     period_hours: float = told("length of the funding period in hours")
     fetched_at: int = told("when the wire was read, epoch ms", brief=False)
     symbol: str = told("the venue's name of the perpetual", brief=False)

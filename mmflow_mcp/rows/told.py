@@ -13,8 +13,9 @@ def told(
     """A field with the words that tell its meaning.
 
     `brief` fields are the columns a tool shows by default. `digits` says how a float is printed:
-    usd (1 decimal), percent (2), ratio (4), fine (6), mean (6 significant), coins (10 significant)
-    or number (12 significant). A row budget leaves tables alone that are not `budgeted`.
+    usd (1 decimal), percent (2), ratio (4), fine (6), mean (6 significant), coins (10 significant),
+    rate or number (12 significant). In rows a model reads USD of a million or more whole and a
+    rate in 6 digits. A row budget leaves tables alone that are not `budgeted`.
     """
     return field(
         metadata={

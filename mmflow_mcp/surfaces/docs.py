@@ -13,6 +13,7 @@ from mmflow_mcp import __version__
 from mmflow_mcp.endpoints.declare import endpoints
 from mmflow_mcp.settings import Settings
 from mmflow_mcp.surfaces.openapi import operations
+from mmflow_mcp.surfaces.prompts import recipes
 from mmflow_mcp.surfaces.schema import FORMS, definitions
 from mmflow_mcp.venues import capabilities, roll
 
@@ -32,10 +33,19 @@ def tools_json() -> str:
 
 
 def manifest_json(text: str) -> str:
-    """The manifest with its tools as they are declared."""
+    """The manifest with its tools and prompts as they are declared."""
     manifest = json.loads(text)
     manifest["tools"] = [
         {"name": e.name, "description": first_line(e.description)} for e in endpoints().values()
+    ]
+    manifest["prompts"] = [
+        {
+            "name": one.name,
+            "description": one.description,
+            "arguments": [arg.name for arg in one.arguments],
+            "text": one.blank(),
+        }
+        for one in recipes().values()
     ]
     return json.dumps(manifest, indent=2) + "\n"
 
@@ -60,6 +70,15 @@ def server_json(text: str) -> str:
         if f.name in ASKED_FOR
     ]
     return json.dumps(server, indent=2) + "\n"
+
+
+def prompts_table() -> str:
+    """The prompts, for the README."""
+    lines = ["| prompt | what it does | arguments |", "| --- | --- | --- |"]
+    for one in recipes().values():
+        given = ", ".join(f"`{arg.name}`" + " (required)" * arg.required for arg in one.arguments)
+        lines.append(f"| `{one.name}` | {one.description} | {given} |")
+    return "\n".join(lines)
 
 
 def first_line(description: str) -> str:
@@ -105,6 +124,7 @@ def settings_table() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "tools": tools_table,
+    "prompts": prompts_table,
     "paths": paths_table,
     "venues": venues_table,
     "settings": settings_table,

@@ -15,8 +15,15 @@ from mcp.server.caching import CacheHint
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
+from mcp.shared.exceptions import MCPError
 from mcp.types import (
+    INVALID_PARAMS,
     CallToolResult,
+    GetPromptResult,
+    Icon,
+    Prompt,
+    PromptArgument,
+    PromptMessage,
     TextContent,
     ToolAnnotations,
 )
@@ -29,30 +36,36 @@ from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.surfaces import logs
 from mmflow_mcp.surfaces.apps import chart_pages
 from mmflow_mcp.surfaces.charts import chart_of
+from mmflow_mcp.surfaces.icon import data_uri
 from mmflow_mcp.surfaces.notices import StreamNotices
 from mmflow_mcp.surfaces.remembered import Remembered
 from mmflow_mcp.surfaces.resources import add_resources
 from mmflow_mcp.surfaces.subscriptions import BusBridge, serve_subscriptions
 from mmflow_mcp.tally import Outcome, outcome_of
 
+# Hosts cut them at 2,048 characters.
 INSTRUCTIONS = """\
-Live crypto market data across venues; read-only, no keys, data and not advice.
-Perpetuals: get_oi (open interest, USD and coins), get_funding (rates; compare venues by apr),
-get_positioning (long and short shares), get_liquidations.
-Live (Hyperliquid): get_whales (so far), watch_whales, watch_trades, watch_funding (wait and tell).
-Over time: get_funding_history, get_oi_history, get_flow_history; get_funding_regime tells what is
-unusual against the last week.
+Crypto market data across venues; read-only, no keys, data and not advice. One call takes many coins
+and venues=all; get_funding and get_oi ask hyperliquid alone unless told.
+Funding: get_funding (now; compare apr), get_funding_history (over time), get_funding_regime
+(unusual against the last week, venues apart).
+Open interest: get_oi (now), get_oi_history (over time), get_points (totals over venues).
+Positions: get_positioning (who is long), get_liquidations (24 h, a lower bound).
 Options (BTC, ETH, SOL, XRP): get_gex (walls, flip), get_skew (volatility), get_option_chain.
 Flows: get_flow_summary first (who buys and sells, one score), get_flow_signals (alerts); parts:
-get_etf_proxy (Coinbase), get_kimchi (Korean premium), get_venue_spreads (against the median).
-Prices: get_spot (tickers), get_candles (one coin's bars on one venue), get_points (totals over
-venues, market profile, order-book blocks).
-Bitcoin and ether: get_etf_flows, get_treasuries, get_valuation.
-get_markets tells which venues can be asked and what they list.
-Coins are tickers (BTC); venues are ids (binance, okx, hl) or all; each tool has its own default.
-Positive funding: longs pay shorts. Open interest is one-sided. gex: calls +, puts - (assumed).
-Read meta before concluding: partial true means something asked is missing and sources say why;
-truncated: rows were left out; a source beginning sim: or replay: is not the live market."""
+get_etf_proxy (Coinbase), get_kimchi (Korea), get_venue_spreads; over time get_flow_history.
+Prices: get_spot (now, by venue), get_candles (bars of one venue), get_points (profile, blocks of
+the book).
+Bitcoin and ether: get_etf_flows, get_treasuries, get_valuation (bitcoin).
+Trades on Hyperliquid: get_whales (large, so far); watch_whales, watch_trades, watch_funding wait.
+Venues, their symbols, prediction markets: get_markets.
+Coins are tickers (BTC); venues are ids (binance, okx, hl) or all. Times: epoch ms UTC, ISO or -24h.
+rate: fraction per periodHours; apr: percent a year; positive: longs pay shorts. Open interest is
+one-sided. gex: USD per 1 % move, calls +, puts - (assumed, not known).
+Read meta before concluding. partial true: something asked is missing and sources say what and why;
+say so, never fill it in. status stale: old, by ageMs. notListed: the venue has no such coin.
+truncated: rows were left out of total. asOf: the oldest reading used. A source beginning sim: or
+replay: is not the live market. An error names what would fit: correct the call."""
 
 
 log = logging.getLogger("mmflow_mcp")
@@ -86,7 +99,48 @@ def tool_definitions(form: str, wanted: str = "") -> list[dict[str, Any]]:
 
 
 class Server(MCPServer):
-    """An MCPServer whose unknown tools teach."""
+    """An MCPServer whose unknown tools and prompts teach, and whose prompts load when asked for."""
+
+    async def list_prompts(self) -> list[Prompt]:
+        """The recipes that the offered tools can follow."""
+        from mmflow_mcp.surfaces import prompts  # noqa: PLC0415 - few sessions ask for them
+
+        return [
+            Prompt(
+                name=one.name,
+                title=one.title,
+                description=one.description,
+                icons=icons(),
+                arguments=[
+                    PromptArgument(
+                        name=arg.name,
+                        title=arg.title,
+                        description=arg.description,
+                        required=arg.required,
+                    )
+                    for arg in one.arguments
+                ],
+            )
+            for one in prompts.listed(tool.name for tool in self._tool_manager.list_tools())
+        ]
+
+    async def get_prompt(
+        self,
+        name: str,
+        arguments: dict[str, Any] | None = None,
+        context: Context[Any, Any] | None = None,  # noqa: ARG002 - the SDK's signature
+    ) -> GetPromptResult:
+        """A recipe for these arguments; a wrong one is -32602 and what would fit."""
+        from mmflow_mcp.surfaces import prompts  # noqa: PLC0415 - few sessions ask for them
+
+        try:
+            recipe, text = prompts.rendered(name, arguments)
+        except BadQuestion as error:
+            raise MCPError(INVALID_PARAMS, str(error)) from None
+        words = TextContent(type="text", text=text)
+        return GetPromptResult(
+            description=recipe.description, messages=[PromptMessage(role="user", content=words)]
+        )
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
@@ -104,6 +158,11 @@ class Server(MCPServer):
         return await super().call_tool(name, arguments, context)
 
 
+def icons() -> list[Icon]:
+    """The icon, as data: showing it asks nobody."""
+    return [Icon(src=data_uri(), mime_type="image/svg+xml", sizes=["any"])]
+
+
 def build_server(app: App) -> MCPServer:
     """The server of both eras, for stdio and HTTP alike."""
     logs.set_up(app.settings)
@@ -117,10 +176,13 @@ def build_server(app: App) -> MCPServer:
         title="mmflow market data",
         description="Cross-venue crypto market data: funding, open interest, options",
         instructions=INSTRUCTIONS,
+        icons=icons(),
         version=__version__,
         tools=[_tool(app, d, form, known) for d in definitions],
         cache_hints={
+            "server/discover": lists,
             "tools/list": lists,
+            "prompts/list": lists,
             "resources/list": lists,
             "resources/templates/list": lists,
             "resources/read": CacheHint(ttl_ms=1_000, scope="public"),
@@ -215,13 +277,10 @@ async def _called(
     remembered: tuple[CallToolResult, Outcome] | None = known.get(question)
     if remembered is not None:
         return remembered
-    from mmflow_mcp.core.fanout import PROGRESS  # noqa: PLC0415 - loads venues
+    from mmflow_mcp.core.fanout import PROGRESS, Progress  # noqa: PLC0415 - loads venues
     from mmflow_mcp.surfaces import questions  # noqa: PLC0415 - loads endpoints and models
 
-    async def progress(done: int, total: int, venue: str) -> None:
-        await ctx.report_progress(done, total, f"{venue} is done")
-
-    PROGRESS.set(progress)
+    PROGRESS.set(Progress(ctx.report_progress))
     try:
         asked = questions.understand(name, args)
         found = await questions.answer(app.core(), asked)

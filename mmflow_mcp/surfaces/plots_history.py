@@ -70,14 +70,16 @@ def _head(data: dict[str, Any], *, several: bool) -> str:
 
 
 def _funding(data: dict[str, Any]) -> list[Line]:
-    """Each venue's rates as percent a year: they are told per the venue's own period."""
+    """Each venue's rates as percent a year: objects tell them per the venue's own period."""
+    yearly_already = str(data.get("unit", "")).startswith("apr")
     rows = objects(data["points"])
     grid = _usual([row["ts"] for row in rows])
     lines = []
     for venue, hours in data["periodHours"].items():
-        kind = data["kinds"].get(venue, "")
+        kind = data["kinds"].get(venue) or data["kinds"].get("all", "")
         rates = [(row["ts"], row.get("byVenue", row).get(venue)) for row in rows]
-        yearly = [(t, rate * 8760 / hours * 100) for t, rate in rates if known(rate) and hours]
+        scale = 1.0 if yearly_already else 8760 / hours * 100 if hours else 0.0
+        yearly = [(t, rate * scale) for t, rate in rates if known(rate) and scale]
         longest = max(hours, *(data.get("rescaled") or {}).get(venue, ()), 0)
         own = longest * HOUR_MS if kind == "settled" else data["cadenceMs"]
         lines.append(Line(venue, kind, yearly, max(grid, own)))

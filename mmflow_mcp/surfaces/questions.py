@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.endpoints.answer import Answer, Shape, written
 from mmflow_mcp.endpoints.declare import Endpoint, endpoints
-from mmflow_mcp.errors import AllVenuesFailed, BadQuestion, MmflowError
+from mmflow_mcp.errors import AllVenuesFailed, BadQuestion, MmflowError, VenueClosed
 from mmflow_mcp.surfaces.schema import MAX_LIMIT, TOOL_BUDGETS
 
 log = logging.getLogger("mmflow_mcp")
@@ -90,24 +90,51 @@ def _detail(value: Any) -> bool:
 
 def explained(e: Endpoint, error: ValidationError, extras: Sequence[str] = ()) -> BadQuestion:
     """The first thing wrong with the arguments, in our own words."""
-    fault = error.errors(include_url=False)[0]
+    faults = error.errors(include_url=False)
+    # A name that is none says more than the one that it was meant for.
+    fault = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
     name = ".".join(str(part) for part in fault["loc"]) or "arguments"
     fields = {field.alias or own: field for own, field in e.query.model_fields.items()}
     known = [*fields, *extras]
     if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, known, n=1)
-        return BadQuestion(name[:40], "unknown argument.", nearest=near, fits=", ".join(known))
+        near = meant(name, known)
+        fits = ", ".join(known) or "no argument at all"
+        return BadQuestion(name[:40], "unknown argument.", nearest=near, fits=fits)
     if fault["type"] == "missing":
-        said = _spec(e, name).get("enum") or [fields[name].description or ""]
-        return BadQuestion(name, "is required.", fits=", ".join(map(str, said)))
-    given = repr(fault["input"])[:40]
+        return BadQuestion(name, "is required.", fits=_fitting(e, name))
+    given, choices = repr(fault["input"])[:40], _spec(e, name).get("enum", ())
+    near = difflib.get_close_matches(str(fault["input"]), list(map(str, choices)), n=1)
+    return BadQuestion(name, f"{given} does not fit.", nearest=near, fits=_fitting(e, name))
+
+
+# Words that other servers use for what ours call by one name.
+_SAME = (
+    {"coins", "coin", "underlying", "symbols", "symbol", "tickers", "ticker", "asset", "pair"},
+    {"venues", "venue", "exchange", "exchanges", "market"},
+    {"limit", "points", "pageSize", "maxEvents", "count", "n", "size", "top"},
+    {"sinceMs", "since", "start", "startTime", "from", "hours", "days", "lookback"},
+    {"untilMs", "until", "end", "endTime", "to"},
+    {"interval", "period", "timeframe", "resolution", "granularity"},
+)
+
+
+def meant(name: str, known: Sequence[str]) -> list[str]:
+    """The argument that a wrong name stands for, if that can be told."""
+    near = difflib.get_close_matches(name, known, n=1)
+    same = next((words for words in _SAME if name in words), set())
+    return near or [one for one in known if one in same][:1]
+
+
+def _fitting(e: Endpoint, name: str) -> str:
+    """What an argument takes, in words: its choices, or its kind, bounds, meaning and example."""
     spec = _spec(e, name)
+    if "enum" in spec:
+        return ", ".join(map(str, spec["enum"]))
     kind = spec.get("type", "value")
-    if "minimum" in spec and "maximum" in spec:
-        fits = f"{kind} from {spec['minimum']} to {spec['maximum']}"
-    else:
-        fits = str(spec.get("description", kind))
-    return BadQuestion(name, f"{given} does not fit.", fits=fits)
+    if "minimum" in spec:
+        kind += f" from {spec['minimum']}" + (f" to {spec['maximum']}" if "maximum" in spec else "")
+    told = f", for example {json.dumps(e.example[name])}" if name in e.example else ""
+    return f"{kind}: {spec.get('description', '')}{told}"
 
 
 def _spec(e: Endpoint, name: str) -> dict[str, Any]:
@@ -134,12 +161,16 @@ def failure(error: Exception, text: str, now_ms: int) -> dict[str, Any]:
 def result(asked: Asked, found: Answer[Any], form: str) -> dict[str, Any]:
     """The answer as a model reads it: within the row budget, compact, and saying so."""
     e = asked.endpoint
-    shape = Shape(form=form, full=asked.full, limit=asked.limit if e.budget == "limit" else None)
+    limit = asked.limit if e.budget == "limit" else None
+    short = form == "columns" and not asked.full
+    shape = Shape(form=form, full=asked.full, short=short, limit=limit)
     data, condensed = found.data, ""
     if e.condense is not None:
         data, condensed = e.condense(data, asked.limit, form, asked.query)
     data = written(data, shape)
     meta = {**found.meta, "asOf": iso(found.meta["fetchedAt"])}
+    if short:
+        meta["source"] = named_short(meta["source"])
     if condensed:
         meta["condensed"] = condensed
     if shape.limit is not None:
@@ -150,6 +181,21 @@ def result(asked: Asked, found: Answer[Any], form: str) -> dict[str, Any]:
     return {"data": data, "meta": meta}
 
 
+# Of more calls than so many a model is told how many venues answered: the rows name them.
+MOST_CALLS = 4
+
+
+def named_short(source: str) -> str:
+    """`meta.source` for a model: the calls, or `8 venues` where they are many."""
+    kind, colon, calls = source.partition(":")
+    if kind not in ("sim", "replay"):
+        kind, colon, calls = "", "", source
+    parts = calls.split("+")
+    if len(parts) <= MOST_CALLS or not all(":" in part for part in parts):
+        return source
+    return f"{kind}{colon}{len({part.partition(':')[0] for part in parts})} venues"
+
+
 def iso(at_ms: int) -> str:
     """Epoch milliseconds as ISO 8601 UTC, to the second."""
     return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -157,7 +203,7 @@ def iso(at_ms: int) -> str:
 
 def said(name: str, error: Exception) -> str:
     """An error as a model reads it: what was wrong, what fits, an example call."""
-    if isinstance(error, BadQuestion):
+    if isinstance(error, (BadQuestion, VenueClosed)):
         known = endpoints().get(name)
         if known is None:
             return str(error)

@@ -1,21 +1,16 @@
-"""The resources: the catalogue, venue health, and history; with completion of their arguments."""
+"""The resources: the catalogue, venue health, history, streams; and who completes arguments."""
 
-from collections.abc import Iterable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
-from mcp.types import Completion, ResourceTemplateReference
 from pydantic_core import to_json
 
 from mmflow_mcp.app import App
 from mmflow_mcp.errors import BadQuestion, MmflowError
 from mmflow_mcp.surfaces.notices import FUNDING, TRADES, WHALES, StreamNotices
 from mmflow_mcp.tally import outcome_of
-
-if TYPE_CHECKING:
-    from mmflow_mcp.core.core import Core
 
 JSON = "application/json"
 # A history resource of minutes is told in so many points; REST tells each.
@@ -169,32 +164,7 @@ async def _answered(app: App, tool: str, question: dict[str, Any], points: int =
 
 def _add_completion(server: MCPServer, app: App) -> None:
     @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]
-    async def complete(ref: Any, argument: Any, context: Any) -> Completion:  # noqa: ARG001
-        values: Iterable[str] = ()
-        if isinstance(ref, ResourceTemplateReference):
-            values = await _values(app.core(), argument.name)
-        start = argument.value.casefold()
-        fits = [value for value in values if value.casefold().startswith(start)]
-        return Completion(values=fits[:100], total=len(fits), has_more=len(fits) > 100)
+    async def complete(ref: Any, argument: Any, context: Any) -> Any:  # noqa: ARG001
+        from mmflow_mcp.surfaces.completions import completed  # noqa: PLC0415 - loads when asked
 
-
-async def _values(core: "Core", argument: str) -> Iterable[str]:
-    """What a template's argument may be, the likeliest first."""
-    if argument == "venue":
-        from mmflow_mcp.venues import listed  # noqa: PLC0415
-
-        return [venue.id for venue in listed()]
-    if argument == "metric":
-        from mmflow_mcp.metrics.flows import FLOW_METRICS  # noqa: PLC0415
-
-        return FLOW_METRICS
-    if argument == "coin":
-        from mmflow_mcp.core.readings import FLOW_COINS  # noqa: PLC0415
-
-        try:
-            stored = await core.archive.store.series() if core.archive.store else []
-        except MmflowError:
-            # A store that is away costs only the longer list.
-            stored = []
-        return dict.fromkeys([*FLOW_COINS, *sorted({s.key.coin for s in stored})])
-    return ()
+        return await completed(app, ref, argument.name, argument.value)

@@ -17,6 +17,8 @@ Schema = dict[str, Any]
 FORMS = ("columns", "objects")
 MAX_LIMIT = 1000
 _UNTOLD = frozenset({"minimum", "exclusiveMinimum"})
+# A bound so far away is left to the error that teaches.
+_FAR = 1_000
 # Budgets that tools add to a question's own parameters.
 TOOL_BUDGETS = {"limit": "Rows", "points": "Points"}
 
@@ -53,7 +55,7 @@ def input_schema(e: Endpoint) -> Schema:
         if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("untold")
     }
     properties = {
-        name: {key: value for key, value in spec.items() if key not in _UNTOLD}
+        name: _worth_telling(spec)
         for name, spec in parameters(e).items()
         if "const" not in spec and name not in untold
     }
@@ -72,6 +74,16 @@ def input_schema(e: Endpoint) -> Schema:
     if raw.get("required"):
         schema["required"] = raw["required"]
     return schema
+
+
+def _worth_telling(spec: Schema) -> Schema:
+    """Without bounds that no one would pass, and without words that list the choices again."""
+    told = {key: value for key, value in spec.items() if key not in _UNTOLD}
+    if told.get("maximum", 0) >= _FAR:
+        del told["maximum"]
+    if "enum" in told and all(str(one) in told.get("description", "") for one in told["enum"]):
+        del told["description"]
+    return told
 
 
 def parameters(e: Endpoint) -> dict[str, Schema]:

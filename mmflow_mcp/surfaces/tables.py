@@ -63,7 +63,7 @@ def _section(name: str, value: Any) -> str:
     if isinstance(value, dict):
         width = max((len(k) for k in value), default=0)
         lines = [f"{k.ljust(width)}  {_cell(k, v)}" for k, v in value.items()]
-        return "\n".join(lines)
+        return "\n".join([name, *lines] if name else lines)
     return f"{name}  {_cell(name, value)}"
 
 

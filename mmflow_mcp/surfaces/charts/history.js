@@ -3,17 +3,22 @@ const steps = times => times.slice(1).map((t, i) => t - times[i]);
 const HOUR = 3600e3;
 // Lines {name, kind, points: [{t, v, told, lo, hi}], step}: `step` is the usual distance of points;
 // neighbours further apart than 1.5 of it have a gap between them, which no line crosses.
+// Columns tell percent a year, objects fractions per the venue's own period; `unit` says which.
+const isYearly = data => exact(data.unit).startsWith("apr");
+const kindOf = (data, name) => { const kinds = data.kinds || {}; return kinds[name] || kinds.all || ""; };
 function fundingLines(data) {
+  const yearly = isYearly(data);
   const rows = objects(data.points).filter(row => isNumber(row.ts));
   const grid = median(steps(rows.map(row => row.ts)));
   return Object.keys(data.periodHours).map(name => {
-    const hours = data.periodHours[name], kind = (data.kinds || {})[name];
+    const hours = data.periodHours[name], kind = kindOf(data, name);
     const rates = rows.map(row => [row.ts, (isThing(row.byVenue) ? row.byVenue : row)[name]]).filter(([, rate]) => isNumber(rate));
     const longest = Math.max(hours, ...((data.rescaled || {})[name] || []));
     return {
-      name, kind: kind || "",
+      name, kind,
       step: Math.max(grid, kind === "settled" ? longest * HOUR : data.cadenceMs || 0),
-      points: hours > 0 ? rates.map(([t, rate]) => ({t, v: rate * 8760 / hours * 100, told: exact(rate) + " per " + plain(hours) + " h"})) : [],
+      points: yearly ? rates.map(([t, v]) => ({t, v, told: ""}))
+        : hours > 0 ? rates.map(([t, rate]) => ({t, v: rate * 8760 / hours * 100, told: exact(rate) + " per " + plain(hours) + " h"})) : [],
     };
   });
 }
@@ -27,8 +32,8 @@ function tablesOf(data) {
     const rows = objects(one.points);
     const flat = rows.map(({byVenue, ...rest}) => ({...rest, ...(isThing(byVenue) ? byVenue : {})}));
     const columns = [...new Set(flat.flatMap(Object.keys))];
-    const head = name => isThing(data.periodHours) && name in data.periodHours ? name + ", per " + exact(data.periodHours[name]) + " h" : name;
-    return {caption: exact(one.venue || one.metric || "Funding rates, fractions per period"), columns: columns.map(head), rows: flat.map(row => columns.map(name => row[name]))};
+    const head = name => !isYearly(data) && isThing(data.periodHours) && name in data.periodHours ? name + ", per " + exact(data.periodHours[name]) + " h" : name;
+    return {caption: exact(one.venue || one.metric || (isYearly(data) ? "Funding, percent a year" : "Funding rates, fractions per period")), columns: columns.map(head), rows: flat.map(row => columns.map(name => row[name]))};
   });
 }
 const chart = {
