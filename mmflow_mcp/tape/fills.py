@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mmflow_mcp.errors import VenueChanged, VenueError
 from mmflow_mcp.rows.spot import TradePrint
+from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.tape.feed import Feed
 from mmflow_mcp.tape.tape import Tape, print_of
 from mmflow_mcp.venues import roll
@@ -54,27 +55,12 @@ class Fills:
             told += ask.shortfalls
             if any(said.startswith("changed") for said in ask.shortfalls):
                 hub.tape(venue).misread(1, hub.now_ms())
-            self._merge(venue, coin, rows, None if ask.shortfalls else since, closes=closes)
+            prints = [print_of(row) for row in rows]
+            reach = None if ask.shortfalls else since
+            merge(hub.tape(venue), coin, prints, hub.now_ms(), reach, closes=closes)
+            if (feed := hub.feed(venue)) is not None:
+                feed.merged(coin, prints, reach, closes=closes)
         return told
-
-    def _merge(
-        self, venue: str, coin: str, rows: list[TradePrint], reach: int | None, *, closes: bool
-    ) -> None:
-        """Merge a venue's answer.
-
-        `reach`: the time it is complete from, None where it is complete only from its oldest row.
-        """
-        tape = self._hub.tape(venue)
-        try:
-            one = tape.coins[coin] if rows else tape.coins.get(coin)
-        except KeyError:
-            one = None
-        if one is None:
-            return
-        oldest, known = tape.merge(one, [print_of(row) for row in rows], self._hub.now_ms())
-        back = oldest if reach is None else reach
-        if closes and back is not None:
-            one.cover.reach(back, known=known)
 
     async def close_open(self, venue: str, coins: Iterable[str], feed: Feed) -> None:
         """Ask until nothing of these coins is open; what cannot be closed becomes a gap."""
@@ -85,7 +71,7 @@ class Fills:
             await self._hub.sleep(FILL_AFTER)
             if self._hub.closed or not feed.state.connected:
                 return
-            if feed.state.connections != connection:
+            if feed.state.connections != connection or not feed.holds_socket:
                 return
             left = [coin for coin in left if self._is_open(tape, coin)]
             for coin in left:
@@ -98,12 +84,33 @@ class Fills:
                 return
         for coin in left:
             tape.coins[coin].cover.give_up()
+        feed.gave_up(left)
 
     def _is_open(self, tape: Tape, coin: str) -> bool:
         cover = tape.coins[coin].cover
         since = cover.since
         short = since is not None and since > self._hub.now_ms() - FILL_MS
         return cover.lost is not None or short
+
+
+def merge(
+    tape: Tape, name: str, prints: list[TapePrint], now_ms: int, reach: int | None, *, closes: bool
+) -> None:
+    """Merge a venue's own trades of a coin.
+
+    `reach`: the time they are complete from, None where that is the time of the oldest. `closes`:
+    they are newer than the subscription.
+    """
+    try:
+        one = tape.coins[name] if prints else tape.coins.get(name)
+    except KeyError:
+        one = None
+    if one is None:
+        return
+    oldest, known = tape.merge(one, prints, now_ms)
+    back = oldest if reach is None else reach
+    if closes and back is not None:
+        one.cover.reach(back, known=known)
 
 
 async def foreseen(answer: Awaitable[T]) -> T:

@@ -22,7 +22,7 @@ import anyio
 from mmflow_mcp.clock import Clock
 from mmflow_mcp.rows import MarketRow
 from mmflow_mcp.tape.board import Listener
-from mmflow_mcp.tape.feed import Feed, Sink, Timing
+from mmflow_mcp.tape.feed import Feed, Learn, Sink, Timing
 from mmflow_mcp.tape.fills import Fills, foreseen
 from mmflow_mcp.tape.liquidations import Liquidations
 from mmflow_mcp.tape.rates import FundingListener, Rates
@@ -43,6 +43,7 @@ from mmflow_mcp.venues.feeds import ClosingRule, FeedRule
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+    from mmflow_mcp.tape.relay import Relay
     from mmflow_mcp.upstream.client import Upstream
 
 TRADES, CONTEXTS, LIQUIDATIONS = "trades", "contexts", "liquidations"
@@ -55,8 +56,9 @@ QUEUE = 1000
 class Hub:
     """All feeds, tapes and listeners of one app.
 
-    `tasks`: where feeds run. `venues_off`: ids that this installation does not ask. `chance`,
-    `timing` and `keeping` are for tests and for installations with little room.
+    `tasks`: where feeds run. `venues_off`: ids that this installation does not ask. `relay`: what
+    shares the feeds with other replicas, None where there are none. `chance`, `timing` and
+    `keeping` are for tests and for installations with little room.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Hub:
         venues_off: Iterable[str] = (),
         timing: Timing | None = None,
         keeping: Keeping | None = None,
+        relay: "Relay | None" = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.timing = timing or Timing()
@@ -84,6 +87,7 @@ class Hub:
         self._feeds: dict[tuple[str, str], Feed] = {}
         self._done: dict[int, anyio.Event] = {}
         self.closed = False
+        self.relay = relay
         self._fills = Fills(self)
 
     def now_ms(self) -> int:
@@ -266,36 +270,42 @@ class Hub:
 
     def _start(self, venue: str, channel: str) -> Feed:
         rule = self._rule(venue, channel)
-        sink = self._sink(venue, channel)
 
         async def learn() -> Mapping[str, str]:
-            if isinstance(sink, ClosingSink):
+            if channel not in (TRADES, CONTEXTS):
                 return rule.choose(await foreseen(self._contracts(venue)))
             return rule.choose(await foreseen(self._markets(roll()[venue])))
 
-        feed = Feed(
-            rule,
-            sink,
-            learn,
-            upstream=self._upstream,
-            clock=self._clock,
-            now_ms=self.now_ms,
-            timing=self.timing,
-            chance=self._chance,
-        )
+        how = {
+            "upstream": self._upstream,
+            "clock": self._clock,
+            "now_ms": self.now_ms,
+            "timing": self.timing,
+            "chance": self._chance,
+        }
+        if self.relay is None:
+            feed = Feed(rule, self._sink(venue, channel, self.now_ms), learn, **how)
+        else:
+            feed = self._shared(venue, channel, learn, how)
         self._feeds[venue, channel] = feed
         if not self.closed:
             self._tasks.start_soon(self._run, (venue, channel), feed)
         return feed
 
-    def _sink(self, venue: str, channel: str) -> Sink:
+    def _sink(self, venue: str, channel: str, now_ms: Callable[[], int]) -> Sink:
         if channel == CONTEXTS:
-            return RateSink(self.rates(venue), self.now_ms)
+            return RateSink(self.rates(venue), now_ms)
         if channel != TRADES:
-            return ClosingSink(self.liquidations(venue), self.now_ms)
+            return ClosingSink(self.liquidations(venue), now_ms)
         fill = partial(self.fill_soon, venue)
         replayed = self._upstream.kind == "replay"
-        return TradeSink(self.tape(venue), self.now_ms, fill, replayed=replayed)
+        return TradeSink(self.tape(venue), now_ms, fill, replayed=replayed)
+
+    def _shared(self, venue: str, channel: str, learn: Learn, how: Mapping[str, Any]) -> Feed:
+        """A feed of which one replica holds the socket."""
+        from mmflow_mcp.tape.sharing import share  # noqa: PLC0415 - only fleets need it
+
+        return share(self, self._rule(venue, channel), learn, self._sink, how)
 
     async def _run(self, key: tuple[str, str], feed: Feed) -> None:
         done = self._done[id(feed)] = anyio.Event()
@@ -328,5 +338,7 @@ class Hub:
     def fill_soon(self, venue: str, coins: Iterable[str]) -> None:
         """Close in the background what a start or an outage left open."""
         feed = self._feeds.get((venue, TRADES))
-        if feed is not None and not self.closed and self._upstream.kind != "replay":
+        if feed is None or not feed.holds_socket:
+            return
+        if not self.closed and self._upstream.kind != "replay":
             self._tasks.start_soon(self._fills.close_open, venue, tuple(coins), feed)
