@@ -1,7 +1,7 @@
 """A fleet in one process: replicas of the tape on one Redis and one simulated market."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -27,7 +27,7 @@ async def until(true: Callable[[], Any], what: str, seconds: float = 30) -> None
     """Wait until something is true."""
     try:
         with anyio.fail_after(seconds):
-            while not true():
+            while not true():  # noqa: ASYNC110 - what is waited for is in another process
                 await anyio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(what) from None
@@ -57,10 +57,13 @@ class Replica:
         feed = self.hub.feed(venue, channel)
         return feed is not None and feed.holds_socket
 
-    async def die(self) -> None:
+    def die(self) -> None:
         """End at once, as a killed process does: nothing is told to anybody."""
-        await self.server.close()
         self.relay.channel._server = RedisServer("redis://127.0.0.1:9/0")
+        self.tasks.cancel_scope.cancel()
+
+    def stop(self) -> None:
+        """End as a process does that is asked to."""
         self.tasks.cancel_scope.cancel()
 
 
@@ -72,27 +75,29 @@ class FleetOf:
     sim: SimApp
     clock: Clock
     kind: str
+    tasks: Any
     replicas: list[Replica] = field(default_factory=list)
-    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def add(self) -> Replica:
         """One more."""
-        tasks = await self.stack.enter_async_context(anyio.create_task_group())
-        server = RedisServer(self.url)
-        upstream = Upstream(AsgiTransport(self.sim, tasks), kind="sim", clock=self.clock, tasks=tasks)
-        relay = Relay(Channel(server, self.kind, uuid4().hex[:12]), self.clock)
-        hub = Hub(upstream, self.clock, tasks, chance=lambda: 0.5, relay=relay)
-        tasks.start_soon(relay.run)
-        made = Replica(hub, relay, server, tasks)
+        made: Replica = await self.tasks.start(self._run)
         self.replicas.append(made)
-        self.stack.push_async_callback(self._end, made)
         return made
 
-    async def _end(self, one: Replica) -> None:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(2):
-            one.tasks.cancel_scope.cancel()
-            await one.hub.close()
-            await one.server.close()
+    async def _run(self, *, task_status: Any) -> None:
+        server = RedisServer(self.url)
+        relay = Relay(Channel(server, self.kind, uuid4().hex[:12]), self.clock)
+        try:
+            async with anyio.create_task_group() as tasks:
+                wire = AsgiTransport(self.sim, tasks)
+                upstream = Upstream(wire, kind="sim", clock=self.clock, tasks=tasks)
+                hub = Hub(upstream, self.clock, tasks, chance=lambda: 0.5, relay=relay)
+                tasks.start_soon(relay.run)
+                task_status.started(Replica(hub, relay, server, tasks))
+                await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(2):
+                await server.close()
 
     def roles(self, *where: str) -> list[str]:
         """What the replicas are to a feed, sorted."""
@@ -104,8 +109,9 @@ async def fleet(url: str, size: int, *faults: str, speed: float = SPEED) -> Asyn
     """A fleet of so many replicas, whose keys are their own."""
     clock = FastClock(START, speed)
     sim = SimApp(MARKET, clock, [parse_fault(fault) for fault in faults])
-    made = FleetOf(url, sim, clock, f"fleet-{uuid4().hex[:8]}")
-    async with made.stack:
+    async with anyio.create_task_group() as tasks:
+        made = FleetOf(url, sim, clock, f"fleet-{uuid4().hex[:8]}", tasks)
         for _ in range(size):
             await made.add()
         yield made
+        tasks.cancel_scope.cancel()

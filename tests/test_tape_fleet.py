@@ -1,7 +1,7 @@
 """A fleet's tape: one socket, every print once on every replica, through deaths and outages."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -80,18 +80,18 @@ class Ears:
         return self.heard[place]
 
 
+def hears(one: Replica) -> bool:
+    """Whether a replica has all coins, and what the venue repeats of them."""
+    feed, tape = one.hub.feed(HL), one.hub.tape(HL)
+    if feed is None or not feed.state.connected or len(feed.taken) < len(COINS):
+        return False
+    return not any(coin.fresh for coin in tape.coins.values())
+
+
 async def ready(world: FleetOf, replicas: list[Replica] | None = None) -> int:
-    """Wait until every replica has all coins; when that was."""
-    for one in replicas or world.replicas:
-        await until(
-            lambda one=one: (
-                (feed := one.hub.feed(HL)) is not None
-                and feed.state.connected
-                and len(feed.taken) == 3
-                and not any(c.fresh for c in one.hub.tape(HL).coins.values())
-            ),
-            "a replica does not hear the venue",
-        )
+    """Wait until every replica hears the venue; when that was."""
+    some = replicas or world.replicas
+    await until(lambda: all(map(hears, some)), "a replica does not hear the venue")
     return world.clock.now_ms()
 
 
@@ -102,14 +102,14 @@ async def pass_ms(world: FleetOf, ms: int) -> int:
     return end
 
 
-async def hears_up_to(world: FleetOf, ears: Ears, places: Iterable[int], end: int) -> None:
+async def hears_up_to(world: FleetOf, ears: Ears, places: Collection[int], end: int) -> None:
     """Wait until what was printed up to `end` has come everywhere."""
     last = max((n for _, n in truth(end - 20_000, end)), default=0)
-    for place in places:
-        await until(
-            lambda place=place: any(p.trade_id >= last for p in ears.items(place)),
-            "a replica hears nothing more",
-        )
+
+    def all_came() -> bool:
+        return all(any(p.trade_id >= last for p in ears.items(place)) for place in places)
+
+    await until(all_came, "a replica hears nothing more")
 
 
 async def test_one_socket_and_every_print_once(redis_server: RedisProcess) -> None:
@@ -130,3 +130,101 @@ async def test_one_socket_and_every_print_once(redis_server: RedisProcess) -> No
         assert orders[0] == orders[1] == orders[2]
         assert 1 == sum(one.sockets() for one in world.replicas)
         assert ["follower", "follower", "leader"] == world.roles()
+
+
+def gaps(one: Replica) -> list[tuple[str, int, int]]:
+    """The gaps that a replica tells."""
+    return [(g.coin, g.since, g.until) for g in one.hub.tape(HL).gaps]
+
+
+def complete(one: Replica, coin: str, items: list[TapePrint], since: int, end: int) -> None:
+    """What was told of a coin is true, told once, and missing only where a gap says so."""
+    mine = [p for p in items if p.coin == coin]
+    expected = Counter({k: n for k, n in truth(since, end).items() if k[0] == coin})
+    heard = told(mine, since, end)
+    assert not heard - expected, "told twice, or never printed"
+    for _, number in expected - heard:
+        second, n = divmod(number, 1024)
+        at = second * 1000 + 1 + n * 300
+        assert any(c == coin and a <= at <= b for c, a, b in gaps(one)), (coin, at, gaps(one))
+
+
+@pytest.mark.parametrize("way", ["stop", "kill"])
+async def test_another_takes_over(redis_server: RedisProcess, way: str) -> None:
+    """Within seconds there is a new socket; nothing is told twice, what is missing is a gap."""
+    async with fleet(redis_server.url, 3) as world:
+        ears = Ears(world)
+        since = await ready(world)
+        await pass_ms(world, 5_000)
+        (leader,) = [one for one in world.replicas if one.role() == "leader"]
+        gone = world.replicas.index(leader)
+        left = [n for n in range(3) if n != gone]
+        began = anyio.current_time()
+        if way == "kill":
+            leader.die()
+        else:
+            leader.stop()
+        others = [world.replicas[n] for n in left]
+        await until(lambda: any(o.role() == "leader" for o in others), "nobody takes over")
+        took = anyio.current_time() - began
+        assert took < 10
+        await ready(world, others)
+        end = await pass_ms(world, 10_000)
+        await hears_up_to(world, ears, left, end)
+        for n in left:
+            for coin in COINS:
+                complete(world.replicas[n], coin, ears.items(n), since, end)
+        assert ["follower", "leader"] == sorted(o.role() for o in others)
+        assert 1 == sum(o.sockets() for o in others)
+        one, two = (told(ears.items(n), since, end) for n in left)
+        assert one == two
+
+
+async def test_without_the_server_each_is_alone_and_then_shares_again(
+    own_server: RedisProcess,
+) -> None:
+    """Three sockets while Redis is away, streams go on; one again when it is back."""
+    async with fleet(own_server.url, 3) as world:
+        ears = Ears(world)
+        since = await ready(world)
+        await pass_ms(world, 3_000)
+        own_server.stop()
+        await until(lambda: world.roles() == ["alone"] * 3, "nobody notices")
+        assert all(one.relay.standing().up is False for one in world.replicas)
+        assert all((one.relay.reason or "").startswith("alone: ") for one in world.replicas)
+        await ready(world)
+        assert 3 == sum(one.sockets() for one in world.replicas)
+        await pass_ms(world, 10_000)
+        own_server.start()
+        await until(
+            lambda: world.roles() == ["follower", "follower", "leader"], "nobody comes back"
+        )
+        await until(lambda: 1 == sum(o.open() for o in world.replicas), "two sockets stay open")
+        await ready(world)
+        end = await pass_ms(world, 10_000)
+        await hears_up_to(world, ears, range(3), end)
+        for n, one in enumerate(world.replicas):
+            for coin in COINS:
+                complete(one, coin, ears.items(n), since, end)
+        assert [True] * 3 == [one.relay.standing().up for one in world.replicas]
+        assert 3 == sum(one.sockets() for one in world.replicas)
+
+
+async def test_who_comes_late_knows_the_last_minutes(redis_server: RedisProcess) -> None:
+    """A replica that starts has what the others have, and listeners are told no old news."""
+    async with fleet(redis_server.url, 1) as world:
+        ears = Ears(world)
+        since = await ready(world)
+        await pass_ms(world, 20_000)
+        late = await world.add()
+        ears.add(1, late)
+        joined = await ready(world)
+        assert 0 == late.sockets()
+        end = await pass_ms(world, 5_000)
+        await hears_up_to(world, ears, (0, 1), end)
+        assert told(ears.items(0), joined, end) == told(ears.items(1), joined, end)
+        assert truth(since, end) == told(late.hub.tape(HL).order, since, end)
+        assert min(p.ts for p in ears.items(1)) > since + 10_000
+        covers = [one.hub.tape(HL).coins["BTC"].cover for one in world.replicas]
+        assert covers[1].since is not None
+        assert covers[1].since <= since

@@ -12,13 +12,13 @@ Times are the server's. Nothing lives for ever. Every method raises `StoreError`
 does not answer within `PATIENCE_SECONDS`.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
+from mmflow_mcp.errors import StoreAway
 from mmflow_mcp.fleet.redis import RedisServer
 
 # A holder that died is followed by another after this at most, and one tick.
@@ -121,14 +121,17 @@ class Channel:
 
     async def tick(self, asks: Sequence[Ask]) -> list[Told]:
         """Say what is needed and try to hold it, all feeds at once; without any, just look."""
-        async with self._reached() as client:
+
+        async def act(client: Any) -> Any:
             pipe = client.pipeline(transaction=False)
             pipe.ping()
             for one in asks:
                 keys = [self._key(one.feed, part) for part in ("lease", "face", "needs", "wants")]
                 args = [self._me, LEASE_MS, NEED_MS, WANT_MS, one.beat, *one.wants]
                 pipe.eval(_TICK, len(keys), *keys, *args)
-            _, *found = await pipe.execute()
+            return await pipe.execute()
+
+        _, *found = await self._reached(act)
         return [
             Told(bool(held), others, tuple(name.decode() for name in wants), beat, age)
             for held, others, wants, beat, age in found
@@ -150,23 +153,23 @@ class Channel:
         keys = [self._key(feed, part) for part in ("lease", "stream", "face")]
         fields = [part for pair in (face or {}).items() for part in pair]
         args = [self._me, LEASE_MS, keep_ms, most, keep_ms + LINGER_MS, entry, *fields]
-        async with self._reached() as client:
-            found: bytes | None = await client.eval(_WRITE, len(keys), *keys, *args)
+        found: bytes | None = await self._reached(
+            lambda client: client.eval(_WRITE, len(keys), *keys, *args)
+        )
         return found
 
     async def face(self, feed: str) -> tuple[bytes, bytes, bytes] | None:
         """How all stood (`snap`, `list`) after which entry; None where no holder has told yet."""
-        async with self._reached() as client:
-            snap, listed, entry_id = await client.hmget(
-                self._key(feed, "face"), "snap", "list", "id"
-            )
+        key = self._key(feed, "face")
+        snap, listed, entry_id = await self._reached(
+            lambda client: client.hmget(key, "snap", "list", "id")
+        )
         return None if snap is None or listed is None else (snap, listed, entry_id)
 
     async def page(self, feed: str, after: bytes, until: bytes, count: int) -> list[Entry]:
         """Entries after an id (empty: from the oldest) up to another, inclusive."""
-        start = b"(" + after if after else b"-"
-        async with self._reached() as client:
-            found = await client.xrange(self._key(feed, "stream"), start, until, count)
+        key, start = self._key(feed, "stream"), b"(" + after if after else b"-"
+        found = await self._reached(lambda client: client.xrange(key, start, until, count))
         return [(entry_id, fields[b"d"]) for entry_id, fields in found]
 
     async def read(
@@ -175,8 +178,10 @@ class Channel:
         """Entries of feeds after these ids, as soon as there are any; empty after `seconds`."""
         keys: dict[Any, Any] = {self._key(feed, "stream"): last for feed, last in after.items()}
         names = {self._key(feed, "stream").encode(): feed for feed in after}
-        async with self._reached(seconds) as client:
-            found = await client.xread(keys, count=count, block=round(seconds * 1000))
+        block = round(seconds * 1000)
+        found = await self._reached(
+            lambda client: client.xread(keys, count=count, block=block), seconds
+        )
         return {
             names[key]: [(entry_id, fields[b"d"]) for entry_id, fields in entries]
             for key, entries in pairs(found)
@@ -184,16 +189,29 @@ class Channel:
 
     async def release(self, feed: str) -> None:
         """Let another hold the socket at once."""
-        async with self._reached() as client:
-            await client.eval(_RELEASE, 1, self._key(feed, "lease"), self._me)
+        key = self._key(feed, "lease")
+        await self._reached(lambda client: client.eval(_RELEASE, 1, key, self._me))
 
     def _key(self, feed: str, part: str) -> str:
         return f"{self._under}{feed}:{part}"
 
-    @asynccontextmanager
-    async def _reached(self, longer: float = 0.0) -> AsyncIterator[Any]:
-        with self._server.reached() as client, anyio.fail_after(PATIENCE_SECONDS + longer):
-            yield client
+    async def _reached(self, act: Callable[[Any], Awaitable[Any]], longer: float = 0.0) -> Any:
+        """Do something with the server; whatever it is may be done twice.
+
+        It is, where it was this process that stood still: that is no server that went away.
+        """
+        patience = PATIENCE_SECONDS + longer
+        began = anyio.current_time()
+        try:
+            return await self._once(act, patience)
+        except StoreAway:
+            if anyio.current_time() - began < 2 * patience:
+                raise
+            return await self._once(act, patience)
+
+    async def _once(self, act: Callable[[Any], Awaitable[Any]], patience: float) -> Any:
+        with self._server.reached() as client, anyio.fail_after(patience):
+            return await act(client)
 
 
 def pairs(found: Any) -> Any:

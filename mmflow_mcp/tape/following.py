@@ -25,6 +25,8 @@ OVERLAP_SECONDS = 2.0
 # So often in a row a holder may be ahead of us without anything coming.
 MOST_BEHIND = 6
 PAGE = 50
+# Of what a venue printed so shortly before the last frame, a part may have been under way.
+SLACK_MS = 1_000
 _SILENT = "timeout: the replica that holds the socket is silent"
 
 
@@ -85,7 +87,7 @@ class Following:
         state = self._feed.state
         state.connected = False
         self._feed.taken.clear()
-        self._sink.lost(state.heard_ms or self._moment())
+        self._sink.lost((state.heard_ms or self._moment()) - SLACK_MS)
 
     def due(self) -> bool:
         """Whether `join` has something to do."""

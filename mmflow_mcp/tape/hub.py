@@ -276,7 +276,7 @@ class Hub:
                 return rule.choose(await foreseen(self._contracts(venue)))
             return rule.choose(await foreseen(self._markets(roll()[venue])))
 
-        how = {
+        how: dict[str, Any] = {
             "upstream": self._upstream,
             "clock": self._clock,
             "now_ms": self.now_ms,

@@ -126,7 +126,7 @@ class TradePack:
             if since is None:
                 continue
             coin.fresh = fresh
-            coin.cover.subscribe(now_ms)
+            coin.cover.subscribe(max(now_ms, since_ms))
             reach = max(since, since_ms)
             if not coin.cover.reach(reach, known=False) and not is_open:
                 coin.cover.give_up(reach)

@@ -23,6 +23,7 @@ log = logging.getLogger("mmflow_mcp")
 TICK_SECONDS = 0.5
 # While the server is away it is tried so often.
 RETRY_SECONDS = 1.0
+ALONE = "alone: the server that the fleet shares is out of reach; this replica listens on its own"
 # So long one reading waits for entries.
 READ_SECONDS = 0.3
 
@@ -105,7 +106,7 @@ class Relay:
         if self.up is not False:
             log.warning("the tape is this replica's alone: %s", error)
             self._since = self._clock.now_ms()
-        self.up, self.reason = False, f"alone: {error}"
+        self.up, self.reason = False, ALONE
         for feed in tuple(self._feeds.values()):
             feed.leave()
 

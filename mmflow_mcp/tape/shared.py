@@ -20,7 +20,7 @@ from mmflow_mcp.errors import StoreError
 from mmflow_mcp.fleet.channel import Ask, Channel, Told
 from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.tape.feed import Feed, Learn, Sink
-from mmflow_mcp.tape.following import Following, Moment
+from mmflow_mcp.tape.following import SLACK_MS, Following, Moment
 from mmflow_mcp.tape.packing import Pack, TradePack
 from mmflow_mcp.tape.telling import Teller
 from mmflow_mcp.venues.feeds import FeedRule, Rows
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 STARTING, LEADER, FOLLOWER, ALONE = "starting", "leader", "follower", "alone"
 HAND_OVER_SECONDS = 1.0
+_NEVER = 1 << 62
 
 
 class Fleet(Protocol):
@@ -110,7 +111,7 @@ class SharedFeed(Feed):
         fleet: Fleet,
         pack: Pack,
         moment: Moment,
-        apart: deque[tuple[int, int]],
+        apart: deque[list[int]],
         now_ms: Callable[[], int],
         **how: Any,
     ) -> None:
@@ -124,7 +125,6 @@ class SharedFeed(Feed):
         self._turn = anyio.Event()
         self._socket: anyio.CancelScope | None = None
         self._elsewhere = False
-        self._alone_since: int | None = None
 
     @property
     def holds_socket(self) -> bool:
@@ -161,13 +161,15 @@ class SharedFeed(Feed):
             return
         self._step_down()
         self._elsewhere = False
-        self._alone_since = self.now_ms()
+        if not self._is_apart():
+            self._apart.append([self.now_ms(), _NEVER])
         self._become(ALONE)
 
     def _lead(self) -> None:
         follows = self.role == FOLLOWER and self.following.reading and not self.holds_socket
         now = self.now_ms()
-        whole = self.following.whole if follows else now
+        # What our socket brought so far the others have not; the venue's clock may be ahead.
+        whole = self.following.whole if follows else now + SLACK_MS
         if not follows:
             self.following.since = now
         self._step_down()
@@ -187,15 +189,17 @@ class SharedFeed(Feed):
         self.following.stop()
 
     def _become(self, role: str) -> None:
-        if self._alone_since is not None and role == LEADER:
+        if role == LEADER:
             self._end_apart()
         self.role = role
         self._turn.set()
 
+    def _is_apart(self) -> bool:
+        return bool(self._apart) and self._apart[-1][1] == _NEVER
+
     def _end_apart(self) -> None:
-        if self._alone_since is not None:
-            self._apart.append((self._alone_since, self.now_ms()))
-        self._alone_since = None
+        if self._is_apart():
+            self._apart[-1][1] = self.now_ms()
 
     def close_own(self) -> None:
         """Another's socket has taken the place of ours."""

@@ -26,7 +26,7 @@ def share(
         raise TypeError(msg)
     venue = rule.venue
     moment = Moment(hub.now_ms)
-    apart: deque[tuple[int, int]] = deque(maxlen=0)
+    apart: deque[list[int]] = deque(maxlen=0)
     pack: Pack
     if rule.channel == TRADES:
         pack, apart = TradePack(hub.tape(venue)), hub.tape(venue).apart

@@ -82,7 +82,7 @@ class Tape:
     `order`: the kept prints in order of arrival; `large`: the large ones in order of time,
     `large_since`: from when on none of those was given up. `gaps`: the last known gaps.
     `fills`: what an outage left open may still be closed by asking the venue. `apart`: times
-    (from, until) in which a replica of a fleet listened alone and numbered its prints by itself.
+    [from, until] in which a replica of a fleet listened alone and numbered its prints by itself.
     """
 
     def __init__(self, venue: str, keeping: Keeping | None = None, *, fills: bool = False) -> None:
@@ -99,7 +99,7 @@ class Tape:
         self.duplicates = 0
         self.unread = 0
         self.unread_at: deque[int] = deque(maxlen=UNREAD_KEPT)
-        self.apart: deque[tuple[int, int]] = deque(maxlen=GAPS_KEPT)
+        self.apart: deque[list[int]] = deque(maxlen=GAPS_KEPT)
         self.serial = 0
         self._large_ids: set[tuple[str, int]] = set()
         self._moments: dict[int, int] = {}
