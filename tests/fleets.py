@@ -7,23 +7,41 @@ from typing import Any
 from uuid import uuid4
 
 import anyio
+import pytest
 from leaping import MARKET, START
 
 from mmflow_mcp.clock import Clock, FastClock
+from mmflow_mcp.fleet import channel
 from mmflow_mcp.fleet.channel import Channel
 from mmflow_mcp.fleet.redis import RedisServer
 from mmflow_mcp.sim.app import SimApp
 from mmflow_mcp.sim.faults import parse_fault
+from mmflow_mcp.tape import following, relay, telling
 from mmflow_mcp.tape.hub import Hub
 from mmflow_mcp.tape.relay import Relay
 from mmflow_mcp.tape.shared import SharedFeed
 from mmflow_mcp.upstream.asgi import AsgiTransport
 from mmflow_mcp.upstream.client import Upstream
 
-SPEED = 5.0
+SPEED = 10.0
 
 
-async def until(true: Callable[[], Any], what: str, seconds: float = 30) -> None:
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fleet that is quicker to believe in a death than a real one, for the sake of the suite."""
+    for where, name, value in (
+        (channel, "LEASE_MS", 1_200),
+        (channel, "NEED_MS", 1_200),
+        (following, "SILENT_MS", 900),
+        (following, "OVERLAP_SECONDS", 0.6),
+        (telling, "SNAP_SECONDS", 0.3),
+        (relay, "TICK_SECONDS", 0.2),
+        (relay, "RETRY_SECONDS", 0.3),
+    ):
+        monkeypatch.setattr(where, name, value)
+
+
+async def until(true: Callable[[], Any], what: str, seconds: float = 60) -> None:
     """Wait until something is true."""
     try:
         with anyio.fail_after(seconds):
@@ -86,14 +104,14 @@ class FleetOf:
 
     async def _run(self, *, task_status: Any) -> None:
         server = RedisServer(self.url)
-        relay = Relay(Channel(server, self.kind, uuid4().hex[:12]), self.clock)
+        kept = Relay(Channel(server, self.kind, uuid4().hex[:12]), self.clock)
         try:
             async with anyio.create_task_group() as tasks:
                 wire = AsgiTransport(self.sim, tasks)
                 upstream = Upstream(wire, kind="sim", clock=self.clock, tasks=tasks)
-                hub = Hub(upstream, self.clock, tasks, chance=lambda: 0.5, relay=relay)
-                tasks.start_soon(relay.run)
-                task_status.started(Replica(hub, relay, server, tasks))
+                hub = Hub(upstream, self.clock, tasks, chance=lambda: 0.5, relay=kept)
+                tasks.start_soon(kept.run)
+                task_status.started(Replica(hub, kept, server, tasks))
                 await anyio.sleep_forever()
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(2):

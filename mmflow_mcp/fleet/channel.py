@@ -1,29 +1,36 @@
 """What replicas tell each other of shared feeds: who holds a socket, and what came over it.
 
-    mmflow:KIND:tape:FEED:lease     text    who holds the socket; expires unless it is renewed
-    mmflow:KIND:tape:FEED:stream    stream  what the holder heard, in order: one field `d`
-    mmflow:KIND:tape:FEED:face      hash    `beat` and `at`: the holder's last word and its time;
+    mmflow:KIND:tape1:FEED:lease    text    who holds the socket; expires unless it is renewed
+    mmflow:KIND:tape1:FEED:stream   stream  what the holder heard, in order: one field `d`
+    mmflow:KIND:tape1:FEED:face     hash    `beat` and `at`: the holder's last word and its time;
                                             `snap`, `list`, `id`: how all stood after entry `id`
-    mmflow:KIND:tape:FEED:needs     zset    replica -> when it last needed the feed
-    mmflow:KIND:tape:FEED:wants     zset    name that is wanted of it -> when
+    mmflow:KIND:tape1:FEED:needs    zset    replica -> when it last needed the feed
+    mmflow:KIND:tape1:FEED:wants    zset    name that is wanted of it -> when
 
 Only who holds the lease can write to a stream: a holder that slept through its own end is told so.
 Times are the server's. Nothing lives for ever. Every method raises `StoreError` when the server
 does not answer within `PATIENCE_SECONDS`.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
-from mmflow_mcp.errors import StoreAway
+from mmflow_mcp.errors import StoreAway, StoreError
 from mmflow_mcp.fleet.redis import RedisServer
 
+log = logging.getLogger("mmflow_mcp")
+
+# Replicas whose entries differ in form are of different fleets.
+FORM = "tape1"
 # A holder that died is followed by another after this at most, and one tick.
 LEASE_MS = 3_000
 PATIENCE_SECONDS = 1.5
+# An end of patience that comes later than this was late itself.
+_LATE_SECONDS = 0.2
 # A replica that has not said for so long that it needs a feed does not; a name is wanted longer.
 NEED_MS = 3_000
 WANT_MS = 600_000
@@ -116,7 +123,7 @@ class Channel:
     def __init__(self, server: RedisServer, kind: str, me: str) -> None:
         self.name = server.name
         self._server = server
-        self._under = f"mmflow:{kind}:tape:"
+        self._under = f"mmflow:{kind}:{FORM}:"
         self._me = me
 
     async def tick(self, asks: Sequence[Ask]) -> list[Told]:
@@ -205,13 +212,20 @@ class Channel:
         try:
             return await self._once(act, patience)
         except StoreAway:
-            if anyio.current_time() - began < 2 * patience:
+            if anyio.current_time() - began < patience + _LATE_SECONDS:
                 raise
             return await self._once(act, patience)
 
     async def _once(self, act: Callable[[Any], Awaitable[Any]], patience: float) -> Any:
-        with self._server.reached() as client, anyio.fail_after(patience):
-            return await act(client)
+        try:
+            with self._server.reached() as client, anyio.fail_after(patience):
+                return await act(client)
+        except StoreError:
+            raise
+        except Exception as error:
+            # A fault inside the client library must not end the app.
+            log.exception("the client library of %s failed", self.name)
+            raise StoreAway(f"{self.name} failed: {type(error).__name__}") from error
 
 
 def pairs(found: Any) -> Any:

@@ -88,7 +88,14 @@ class FleetNotices:
         for _, entries in pairs(found):
             for entry_id, fields in entries:
                 self._last = entry_id
-                who, *uris = from_json(fields[b"d"])
-                if who != self._me:
-                    for uri in uris:
-                        self._hear(uri)
+                self._take(fields[b"d"])
+
+    def _take(self, entry: bytes) -> None:
+        try:
+            who, *uris = map(str, from_json(entry))
+        except (ValueError, TypeError):
+            log.warning("a notice of another replica is unreadable")
+            return
+        if who != self._me:
+            for uri in uris:
+                self._hear(uri)

@@ -12,7 +12,8 @@ import anyio
 
 from mmflow_mcp.clock import Clock
 from mmflow_mcp.errors import StoreError
-from mmflow_mcp.fleet.channel import Channel
+from mmflow_mcp.fleet.channel import Channel, Entry
+from mmflow_mcp.venues.feeds import UNFIT
 
 if TYPE_CHECKING:
     from mmflow_mcp.tape.shared import SharedFeed
@@ -159,5 +160,14 @@ class Relay:
                 for entry in entries:
                     feed = self._feeds.get(name)
                     if feed is not None and feed.following.reading:
-                        feed.following.apply(entry)
+                        _apply(feed, entry)
                 await anyio.lowlevel.checkpoint()
+
+
+def _apply(feed: "SharedFeed", entry: Entry) -> None:
+    try:
+        feed.following.apply(entry)
+    except UNFIT:
+        # Nobody of this form writes it; whoever did must not end the others.
+        log.exception("an entry of %s is unreadable", feed.name)
+        feed.following.anew()
