@@ -189,6 +189,7 @@ async def test_without_the_server_each_is_alone_and_then_shares_again(
         assert 3 == sum(one.sockets() for one in world.replicas)
         await pass_ms(world, 10_000)
         own_server.start()
+        back = world.clock.now_ms()
         await until(
             lambda: world.roles() == ["follower", "follower", "leader"], "nobody comes back"
         )
@@ -199,6 +200,7 @@ async def test_without_the_server_each_is_alone_and_then_shares_again(
         for n, one in enumerate(world.replicas):
             for coin in COINS:
                 complete(one, coin, ears.items(n), since, end)
+            assert not [gap for gap in gaps(one) if gap[2] > back], "a socket was closed too soon"
         assert [True] * 3 == [one.relay.standing().up for one in world.replicas]
         assert 3 == sum(one.sockets() for one in world.replicas)
 

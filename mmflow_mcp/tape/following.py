@@ -217,6 +217,7 @@ class Following:
             self._lose()
             self.whole = parts[1]
             feed.taken.update(parts[2])
+            feed.state.connected = bool(parts[2])
             self._pack.adopt(parts[0], max(self.since, self.whole), self._moment())
         else:
             self._pack.mend(kind, parts, self._moment())
