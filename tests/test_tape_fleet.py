@@ -81,11 +81,11 @@ class Ears:
 
 
 def hears(one: Replica) -> bool:
-    """Whether a replica has all coins, and what the venue repeats of them."""
+    """Whether a replica has all coins, what the venue repeats of them, and nothing open."""
     feed, tape = one.hub.feed(HL), one.hub.tape(HL)
     if feed is None or not feed.state.connected or len(feed.taken) < len(COINS):
         return False
-    return not any(coin.fresh for coin in tape.coins.values())
+    return not any(coin.fresh or coin.cover.lost for coin in tape.coins.values())
 
 
 async def ready(world: FleetOf, replicas: list[Replica] | None = None) -> int:

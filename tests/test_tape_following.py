@@ -194,9 +194,9 @@ async def test_a_follower_goes_through_all_that_can_happen(redis_server: RedisPr
             await until(lambda: not feed.state.connected, "it still claims")
             reason = feed.state.reason or ""
             assert reason.startswith("timeout: the replica that holds the socket")
-            await until(
-                lambda: one.role() == "leader" and feed.state.connected, "nobody takes over"
-            )
+            await ghost.line.release(FEED)
+            await until(lambda: one.role() == "leader", "nobody takes over")
+            await until(lambda: feed.state.connected, "no socket")
             assert 1 == one.sockets()
             assert not numbered_apart(one.hub, HL, str(ghost.start + 100))
 
