@@ -59,6 +59,7 @@ class Replica:
     relay: Relay
     server: RedisServer
     tasks: Any
+    ended: anyio.Event = field(default_factory=anyio.Event)
 
     def role(self, venue: str = "hyperliquid", channel: str = "trades") -> str:
         """What it is to a feed."""
@@ -104,6 +105,7 @@ class FleetOf:
 
     async def _run(self, *, task_status: Any) -> None:
         server = RedisServer(self.url)
+        ended = anyio.Event()
         kept = Relay(Channel(server, self.kind, uuid4().hex[:12]), self.clock)
         try:
             async with anyio.create_task_group() as tasks:
@@ -111,11 +113,12 @@ class FleetOf:
                 upstream = Upstream(wire, kind="sim", clock=self.clock, tasks=tasks)
                 hub = Hub(upstream, self.clock, tasks, chance=lambda: 0.5, relay=kept)
                 tasks.start_soon(kept.run)
-                task_status.started(Replica(hub, kept, server, tasks))
+                task_status.started(Replica(hub, kept, server, tasks, ended))
                 await anyio.sleep_forever()
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(2):
                 await server.close()
+            ended.set()
 
     def roles(self, *where: str) -> list[str]:
         """What the replicas are to a feed, sorted."""

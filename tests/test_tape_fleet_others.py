@@ -155,3 +155,26 @@ async def test_what_one_replica_wants_the_holder_subscribes(redis_server: RedisP
                 assert {"ETH"} == {p.coin for p in theirs.take().items}
             assert {"BTC"} == {p.coin for p in mine.take().items}
         assert [1, 0] == [o.sockets("coinbase") for o in world.replicas]
+
+
+async def test_a_fleet_that_starts_anew_remembers(redis_server: RedisProcess) -> None:
+    """The only replica ends and another starts: its records are there, the time between a gap."""
+    async with fleet(redis_server.url, 1, speed=SPEED) as world:
+        (first,) = world.replicas
+        with holding(first):
+            await until(lambda: whole(first), "not subscribed")
+            since = world.clock.now_ms()
+            await until(lambda: len(kept(first, since, 1 << 60)) > 3, "none came")
+            ended = world.clock.now_ms()
+            before = kept(first, since, ended - 20_000)
+            first.stop()
+            await first.ended.wait()
+        second = await world.add()
+        with holding(second):
+            await until(lambda: whole(second), "not subscribed again")
+            assert before == kept(second, since, ended - 20_000)
+            tape = liquidations_of(second.hub, VENUE, ["BTC"]).tapes["BTC"]
+            (gap,) = tape.gaps
+            assert tape.since_ms <= since
+            assert ended - 25_000 <= gap[0] <= ended <= gap[1]
+        assert "leader" == second.role(VENUE, channel_of(second))

@@ -84,7 +84,7 @@ class Ghost:
             face = {"snap": to_json([*head, self.covers]), "list": to_json([SYMBOLS, None])}
         entry = to_json([self.term, self.number, now, now, list(events)])
         kept = {"keep_ms": 600_000, "most": 1000}
-        assert await self.line.write(FEED, entry, face=face, **kept)  # type: ignore[arg-type]
+        assert await self.line.write(FEED, entry, face=face, **kept)
 
     async def begin(self, term: str) -> None:
         """A new term, with a socket that is open already."""
@@ -188,7 +188,7 @@ async def test_a_follower_goes_through_all_that_can_happen(redis_server: RedisPr
             assert {ghost.whole} == {end for _, _, end in found}
             assert all(since <= heard + 1_000 - SLACK_MS for _, since, _ in found)
             # A holder that says nothing: nothing is claimed in its name; then its lease is over.
-            assert feed.state.connected
+            await until(lambda: feed.state.connected, "it claims nothing")
             await ghost.rest()
             assert "follower" == one.role()
             await until(lambda: not feed.state.connected, "it still claims")

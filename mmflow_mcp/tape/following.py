@@ -105,6 +105,21 @@ class Following:
         finally:
             self.joining = False
 
+    async def inherit(self) -> None:
+        """Take in what a holder that is gone has left. Raises `StoreError`."""
+        self.joining = True
+        try:
+            face = await self._channel.face(self._feed.name)
+            if face is None or not self._pack.lasts:
+                return
+            term, number, told, _, taken, whole, covers = from_json(face[0])
+            await self._read_to(face, b"+")
+        finally:
+            self.joining = False
+        self._term, self._number, self.whole = term, number, whole
+        self.reading = True
+        self._adopt(covers, taken, told)
+
     async def _join(self) -> None:
         face = await self._channel.face(self._feed.name)
         if face is None or not self._holder:
@@ -113,19 +128,11 @@ class Following:
         if term != self._holder:
             return
         was_reading, self.reading = self.reading, False
-        symbols, listed = from_json(face[1])
-        self._pack.learn(listed)
-        self._feed.take_list(symbols)
-        after, self.since = await self._start()
-        while page := await self._channel.page(self._feed.name, after, face[2], PAGE):
-            for _, entry in page:
-                self._catch_up(from_json(entry)[4])
-            after = page[-1][0]
-            await anyio.lowlevel.checkpoint()
+        await self._read_to(face, face[2])
         if not self._holder:
             # The others went out of reach meanwhile.
             return
-        self.position, self._term, self._number, self.whole = face[2], term, number, whole
+        self._term, self._number, self.whole = term, number, whole
         self.reading = True
         if self._feed.holds_socket and self._feed.state.connected:
             if self.beside is None or not was_reading:
@@ -137,6 +144,19 @@ class Following:
         self.beside = None
         self._adopt(covers, taken, told)
         self._feed.state.connected = connected
+
+    async def _read_to(self, face: tuple[bytes, bytes, bytes], until: bytes) -> None:
+        """Take in what the stream has up to an entry, which is the face's or one behind it."""
+        symbols, listed = from_json(face[1])
+        self._pack.learn(listed)
+        self._feed.take_list(symbols)
+        after, self.since = await self._start()
+        while page := await self._channel.page(self._feed.name, after, until, PAGE):
+            for _, entry in page:
+                self._catch_up(from_json(entry)[4])
+            after = page[-1][0]
+            await anyio.lowlevel.checkpoint()
+        self.position = face[2]
 
     async def _start(self) -> tuple[bytes, int]:
         """Where reading begins, and from when on we then have all that the stream had."""

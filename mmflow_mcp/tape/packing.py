@@ -26,12 +26,14 @@ class Pack(Protocol):
     """How one sort of feed is told.
 
     `keep_ms`, `most`: how long and how many entries are kept. `rows_stand`: rows change how all
-    stands, beside what is acknowledged, broken and closed.
+    stands, beside what is acknowledged, broken and closed. `lasts`: what a holder that is gone has
+    heard is still worth knowing.
     """
 
     keep_ms: int
     most: int
     rows_stand: bool
+    lasts: bool
 
     def rows(self, rows: Rows) -> Any:
         """Rows that were just taken in; None where they are news to nobody."""
@@ -62,6 +64,7 @@ class TradePack:
     """Prints: all are numbered before they are told, so that their ids are the whole fleet's."""
 
     rows_stand = False
+    lasts = True
 
     def __init__(self, tape: Tape) -> None:
         self.keep_ms = tape.keeping.all_ms
@@ -153,6 +156,7 @@ class RatePack:
     """Funding rates: those that changed."""
 
     rows_stand = True
+    lasts = False
 
     def __init__(self, rates: Rates) -> None:
         self.keep_ms = _RATES_MS
@@ -201,6 +205,7 @@ class ClosingPack:
     """Liquidations of one socket, in the venue's units; `names` are its contracts."""
 
     rows_stand = False
+    lasts = True
 
     def __init__(self, kept: Liquidations, names: Callable[[], Iterable[str]]) -> None:
         self.keep_ms = kept.kept_ms

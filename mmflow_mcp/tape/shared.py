@@ -125,6 +125,7 @@ class SharedFeed(Feed):
         self._turn = anyio.Event()
         self._socket: anyio.CancelScope | None = None
         self._elsewhere = False
+        self._heir = self._inheriting = False
 
     @property
     def holds_socket(self) -> bool:
@@ -147,7 +148,11 @@ class SharedFeed(Feed):
         if told.held:
             for coin in told.wants:
                 self.wanted.setdefault(coin)
-            if self.role != LEADER or not self.teller.active:
+            if self.role == STARTING:
+                # First what a holder of before has left: that is no other replica's any more.
+                self._heir = True
+                self._turn.set()
+            elif self.role != LEADER or not self.teller.active:
                 self._lead()
             return
         if self.role != FOLLOWER:
@@ -245,7 +250,10 @@ class SharedFeed(Feed):
                 await self._hand_over()
 
     def _steer(self, tasks: "TaskGroup") -> None:
-        if self.role in (LEADER, ALONE) and self._socket is None:
+        if self.role == STARTING and self._heir and not self._inheriting:
+            self._inheriting = True
+            tasks.start_soon(self._inherit)
+        elif self.role in (LEADER, ALONE) and self._socket is None:
             self._socket = anyio.CancelScope()
             self._relayed.quiet = False
             tasks.start_soon(self._hold, self._socket)
@@ -268,6 +276,20 @@ class SharedFeed(Feed):
             await self.following.join()
         except StoreError as error:
             self._fleet.lost(error)
+
+    async def _inherit(self) -> None:
+        try:
+            await self.following.inherit()
+        except StoreError as error:
+            self._fleet.lost(error)
+            return
+        finally:
+            self._inheriting = False
+        if self.role == STARTING:
+            self.role = FOLLOWER
+            self._lead()
+        elif self.role == ALONE:
+            self.following.stop()
 
     async def _hand_over(self) -> None:
         """Tell what still waits, and let another hold the socket at once."""

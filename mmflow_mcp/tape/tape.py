@@ -225,6 +225,7 @@ class Tape:
             return True
         if one.ts < horizon:
             # Its id may be forgotten already; a large one is remembered for longer.
+            coin.cut = max(coin.cut, one.ts)
             self.remember([one], now_ms)
         else:
             self._keep(coin, one)
