@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +22,7 @@ from mmflow_mcp.tape.relay import Relay
 from mmflow_mcp.tape.shared import SharedFeed
 from mmflow_mcp.upstream.asgi import AsgiTransport
 from mmflow_mcp.upstream.client import Upstream
+from mmflow_mcp.venues.hyperliquid import Hyperliquid
 
 SPEED = 10.0
 
@@ -30,7 +31,9 @@ SPEED = 10.0
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fleet that is quicker to believe in a death than a real one, for the sake of the suite."""
     for where, name, value in (
-        (channel, "LEASE_MS", 1_200),
+        (channel, "LEASE_MS", 1_500),
+        # A busy machine is no server that went away: one that did refuses at once.
+        (channel, "PATIENCE_SECONDS", 10.0),
         (channel, "NEED_MS", 1_200),
         (following, "SILENT_MS", 900),
         (following, "OVERLAP_SECONDS", 0.6),
@@ -39,6 +42,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         (relay, "RETRY_SECONDS", 0.3),
     ):
         monkeypatch.setattr(where, name, value)
+
+
+@pytest.fixture
+def few_coins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small universe: three coins of Hyperliquid."""
+    for name in ("trade_feed", "context_feed"):
+        whole = getattr(Hyperliquid, name)
+        few = lambda self, whole=whole: replace(whole(self), limit=3)
+        monkeypatch.setattr(Hyperliquid, name, few)
 
 
 async def until(true: Callable[[], Any], what: str, seconds: float = 60) -> None:

@@ -11,7 +11,7 @@ import anyio.to_thread
 import httpx2
 import pytest
 import test_surfaces_processes as processes
-from fleets import quick, until
+from fleets import few_coins, quick, until
 from mcp import Client
 from servers import NO_SERVER, RedisProcess, redis_process
 from test_live import covered, fast, truth
@@ -21,6 +21,7 @@ from worlds import NOW, ask
 from mmflow_mcp.app import App, running
 from mmflow_mcp.clock import FastClock, SystemClock
 from mmflow_mcp.core.whale_shelf import WhaleShelf
+from mmflow_mcp.fleet import channel
 from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.settings import from_environment
 from mmflow_mcp.sim.app import SimApp
@@ -28,9 +29,9 @@ from mmflow_mcp.sim.market import market_of
 from mmflow_mcp.surfaces.mcp import build_server
 from mmflow_mcp.tape.shared import SharedFeed
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick", "few_coins")]
 
-__all__ = ["quick"]
+__all__ = ["few_coins", "quick"]
 
 HL = "hyperliquid"
 # What `serve --tape` opens: trades and rates are one socket each.
@@ -46,6 +47,12 @@ def server() -> Iterator[RedisProcess]:
         if process is None:
             pytest.skip(NO_SERVER)
         yield process
+
+
+@pytest.fixture(autouse=True)
+def steady(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody dies in this process: a lease that a busy machine does not lose."""
+    monkeypatch.setattr(channel, "LEASE_MS", 20_000)
 
 
 @asynccontextmanager
@@ -77,8 +84,9 @@ async def test_a_listener_goes_from_replica_to_replica(server: RedisProcess) -> 
             found = await take(bases[turn % 2], path, 4, last)
             seen += [one["data"]["ts"] for one in found]
             last = found[-1]["id"]
-        assert [p.at_ms for p in truth("BTC", seen[0] - 1, seen[-1])] == seen
-        assert 1 == sum(feed(app).state.connections for app in apps)
+        # On a machine so busy that a socket breaks, what it hid comes late.
+        assert [p.at_ms for p in truth("BTC", min(seen) - 1, max(seen))] == sorted(seen)
+        await until(lambda: 1 == sum(feed(app).holds_socket for app in apps), "two sockets")
         together = await ask(apps[0], "get_whales", coin="BTC")
         assert "fleet" not in together.meta
         server.stop()
@@ -89,7 +97,7 @@ async def test_a_listener_goes_from_replica_to_replica(server: RedisProcess) -> 
             watched = await ask(app, "watch_trades", coin="BTC", seconds=0.2)
             assert alone.meta["fleet"] == watched.meta["fleet"]
         found = await take(bases[1], "/api/v1/streams/trades?coin=BTC", 4, last)
-        assert found[0]["data"]["ts"] > seen[-1]
+        assert not {one["data"]["ts"] for one in found} & set(seen)
 
 
 @pytest.mark.filterwarnings("ignore:resources/.*subscribe is removed")

@@ -3,32 +3,21 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from fleets import FleetOf, Replica, fleet, quick, until
+from fleets import FleetOf, Replica, few_coins, fleet, quick, until
 from leaping import MARKET, START
 from servers import NO_SERVER, RedisProcess, redis_process
 
 from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.sim.trades import list_prints
-from mmflow_mcp.venues.hyperliquid import Hyperliquid
 
-__all__ = ["quick"]
+__all__ = ["few_coins", "quick"]
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("few_coins", "quick")]
 
 HL = "hyperliquid"
 COINS = ("BTC", "ETH", "SOL")
-
-
-@pytest.fixture
-def few_coins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small universe."""
-    for name in ("trade_feed", "context_feed"):
-        whole = getattr(Hyperliquid, name)
-        few = lambda self, whole=whole: replace(whole(self), limit=3)
-        monkeypatch.setattr(Hyperliquid, name, few)
 
 
 @pytest.fixture
@@ -112,26 +101,6 @@ async def hears_up_to(world: FleetOf, ears: Ears, places: Collection[int], end: 
     await until(all_came, "a replica hears nothing more")
 
 
-async def test_one_socket_and_every_print_once(redis_server: RedisProcess) -> None:
-    """Three replicas: the venue sees one socket, each listener every print, in the same order."""
-    async with fleet(redis_server.url, 3) as world:
-        ears = Ears(world)
-        since = await ready(world)
-        end = await pass_ms(world, 15_000)
-        await hears_up_to(world, ears, range(3), end)
-        expected = truth(since, end)
-        assert len(expected) > 20
-        for place in range(3):
-            assert expected == told(ears.items(place), since, end)
-        orders = [
-            [(p.coin, p.trade_id, p.event_id) for p in ears.items(n) if since < p.ts <= end]
-            for n in range(3)
-        ]
-        assert orders[0] == orders[1] == orders[2]
-        assert 1 == sum(one.sockets() for one in world.replicas)
-        assert ["follower", "follower", "leader"] == world.roles()
-
-
 def gaps(one: Replica) -> list[tuple[str, int, int]]:
     """The gaps that a replica tells."""
     return [(g.coin, g.since, g.until) for g in one.hub.tape(HL).gaps]
@@ -149,27 +118,50 @@ def complete(one: Replica, coin: str, items: list[TapePrint], since: int, end: i
         assert any(c == coin and a <= at <= b for c, a, b in gaps(one)), (coin, at, gaps(one))
 
 
-async def test_another_takes_over(redis_server: RedisProcess) -> None:
-    """Within seconds there is a new socket; nothing is told twice, what is missing is a gap."""
-    async with fleet(redis_server.url, 3) as world:
+async def test_one_socket_every_print_once_and_another_takes_over(
+    redis_server: RedisProcess,
+) -> None:
+    """Three replicas, one of them late; then the one that holds the socket is killed."""
+    async with fleet(redis_server.url, 2) as world:
         ears = Ears(world)
         since = await ready(world)
-        await pass_ms(world, 5_000)
+        await pass_ms(world, 8_000)
+        late = await world.add()
+        ears.add(2, late)
+        joined = await ready(world)
+        end = await pass_ms(world, 5_000)
+        await hears_up_to(world, ears, range(3), end)
+        assert len(truth(since, end)) > 10
+        for place in range(2):
+            assert truth(since, end) == told(ears.items(place), since, end)
+        # Who comes late has what the others have, and is told no old news.
+        assert truth(since, end) == told(late.hub.tape(HL).order, since, end)
+        assert told(ears.items(0), joined, end) == told(ears.items(2), joined, end)
+        assert min(p.ts for p in ears.items(2)) > since
+        cover = late.hub.tape(HL).coins["BTC"].cover
+        assert cover.since is not None
+        assert cover.since <= since
+        facts = [
+            [(p.coin, p.trade_id, p.event_id) for p in ears.items(n) if joined < p.ts <= end]
+            for n in range(3)
+        ]
+        assert facts[0] == facts[1] == facts[2]
+        assert 1 == sum(one.sockets() for one in world.replicas)
+        assert ["follower", "follower", "leader"] == world.roles()
         (leader,) = [one for one in world.replicas if one.role() == "leader"]
-        gone = world.replicas.index(leader)
-        left = [n for n in range(3) if n != gone]
+        left = [n for n in range(3) if world.replicas[n] is not leader]
         leader.die()
         others = [world.replicas[n] for n in left]
         await until(lambda: any(o.role() == "leader" for o in others), "nobody takes over")
         await ready(world, others)
-        end = await pass_ms(world, 10_000)
+        end = await pass_ms(world, 5_000)
         await hears_up_to(world, ears, left, end)
         for n in left:
             for coin in COINS:
-                complete(world.replicas[n], coin, ears.items(n), since, end)
+                complete(world.replicas[n], coin, ears.items(n), joined, end)
         assert ["follower", "leader"] == sorted(o.role() for o in others)
         assert 1 == sum(o.sockets() for o in others)
-        one, two = (told(ears.items(n), since, end) for n in left)
+        one, two = (told(ears.items(n), joined, end) for n in left)
         assert one == two
 
 
@@ -187,7 +179,7 @@ async def test_without_the_server_each_is_alone_and_then_shares_again(
         assert all((one.relay.reason or "").startswith("alone: ") for one in world.replicas)
         await ready(world)
         assert 3 == sum(one.sockets() for one in world.replicas)
-        await pass_ms(world, 10_000)
+        await pass_ms(world, 4_000)
         own_server.start()
         back = world.clock.now_ms()
         await until(
@@ -195,7 +187,7 @@ async def test_without_the_server_each_is_alone_and_then_shares_again(
         )
         await until(lambda: 1 == sum(o.open() for o in world.replicas), "two sockets stay open")
         await ready(world)
-        end = await pass_ms(world, 10_000)
+        end = await pass_ms(world, 5_000)
         await hears_up_to(world, ears, range(3), end)
         for n, one in enumerate(world.replicas):
             for coin in COINS:
@@ -203,24 +195,3 @@ async def test_without_the_server_each_is_alone_and_then_shares_again(
             assert not [gap for gap in gaps(one) if gap[2] > back], "a socket was closed too soon"
         assert [True] * 3 == [one.relay.standing().up for one in world.replicas]
         assert 3 == sum(one.sockets() for one in world.replicas)
-
-
-async def test_who_comes_late_knows_the_last_minutes(redis_server: RedisProcess) -> None:
-    """A replica that starts has what the others have, and listeners are told no old news."""
-    async with fleet(redis_server.url, 1) as world:
-        ears = Ears(world)
-        since = await ready(world)
-        await pass_ms(world, 20_000)
-        assert len(truth(since, world.clock.now_ms())) > 10
-        late = await world.add()
-        ears.add(1, late)
-        joined = await ready(world)
-        assert 0 == late.sockets()
-        end = await pass_ms(world, 5_000)
-        await hears_up_to(world, ears, (0, 1), end)
-        assert told(ears.items(0), joined, end) == told(ears.items(1), joined, end)
-        assert truth(since, end) == told(late.hub.tape(HL).order, since, end)
-        assert min(p.ts for p in ears.items(1)) > since + 10_000
-        covers = [one.hub.tape(HL).coins["BTC"].cover for one in world.replicas]
-        assert covers[1].since is not None
-        assert covers[1].since <= since
