@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
     from mmflow_mcp.core.archive import Archive
     from mmflow_mcp.core.core import Core
+    from mmflow_mcp.fleet.redis import RedisServer
     from mmflow_mcp.metrics.recorder import Recorder
     from mmflow_mcp.series.store import SeriesStore
     from mmflow_mcp.sim.faults import Fault
+    from mmflow_mcp.tape.relay import Relay
 
     Wrap = Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport]
 
@@ -60,6 +62,7 @@ class App:
         self._tasks = tasks
         self._core: Core | None = None
         self._store: SeriesStore | None = None
+        self._fleet: RedisServer | None = None
         # What is recorded once somebody has asked something; a face sets it.
         self.record_when_used = "off"
         self.recorder: Recorder | None = None
@@ -106,7 +109,7 @@ class App:
             clock=self.clock,
             bus=self.bus,
             archive=self._archive(),
-            tape=Hub(upstream, self.clock, self._tasks, venues_off=off),
+            tape=Hub(upstream, self.clock, self._tasks, venues_off=off, relay=self._relay()),
             deadline=self.settings.deadline,
             pinned_now=self.settings.now_ms if self.kind == "replay" else None,
             venues_off=off,
@@ -128,6 +131,27 @@ class App:
                 retention_ms=retention_ms,
             )
         return Archive(self._store, clock=self.clock, soon=self.soon, retention_ms=retention_ms)
+
+    def _relay(self) -> "Relay | None":
+        """What shares the tape and the notices with other replicas; None where there are none."""
+        sort = self.settings.store.partition(":")[0]
+        if sort not in ("redis", "rediss") or self.kind == "replay" or self.settings.now:
+            return None
+        from uuid import uuid4  # noqa: PLC0415 - only fleets need it
+
+        from mmflow_mcp.fleet.channel import Channel  # noqa: PLC0415
+        from mmflow_mcp.fleet.notices import FleetNotices  # noqa: PLC0415
+        from mmflow_mcp.fleet.redis import RedisServer  # noqa: PLC0415
+        from mmflow_mcp.tape.relay import Relay  # noqa: PLC0415
+
+        server, me = RedisServer(self.settings.store), uuid4().hex[:16]
+        self._fleet = server
+        notices = FleetNotices(server, self.kind, me, self.bus.hear)
+        self.bus.spread = notices.tell
+        relay = Relay(Channel(server, self.kind, me), self.clock)
+        self.soon(notices.run)
+        self.soon(relay.run)
+        return relay
 
     def used(self) -> None:
         """Somebody has asked something: what was waiting for that begins."""
@@ -180,8 +204,8 @@ class App:
         return folder and folder / "last-good"
 
     def _tell(self) -> None:
-        """A venue's state has changed."""
-        self.bus.publish(STATUS_URI)
+        """A venue's state has changed, as this replica sees it."""
+        self.bus.publish(STATUS_URI, everywhere=False)
 
     def _base(self) -> "httpx2.AsyncBaseTransport":
         """What lies at the bottom of the client: the network, a simulation or recordings."""
@@ -227,6 +251,8 @@ class App:
                 await self._core.whales.keep(self._core)
             await self._core.tape.close()
             await self._core.upstream.aclose()
+        if self._fleet is not None:
+            await self._fleet.close()
         if self._store is not None:
             await self._store.close()
 

@@ -29,8 +29,16 @@ def call_later(seconds: float, function: Callable[[], None]) -> bool:
     return True
 
 
+def _nowhere(uri: str) -> None:
+    """There are no other replicas."""
+
+
 class Bus:
-    """Publishes that a resource has changed. Listeners must not block."""
+    """Publishes that a resource has changed. Listeners must not block.
+
+    `spread`: where notices go that are for every replica of a fleet, as seldom as to the listeners.
+    `own`: whether this replica finds out for itself when a resource changes.
+    """
 
     def __init__(self, clock: Clock, later: Later = call_later) -> None:
         self._clock = clock
@@ -38,6 +46,9 @@ class Bus:
         self._listeners: list[Callable[[str], None]] = []
         self._last: dict[str, float] = {}
         self._due: set[str] = set()
+        self._for_all: set[str] = set()
+        self.spread: Callable[[str], None] = _nowhere
+        self.own: Callable[[str], bool] = lambda _: False
 
     def listen(self, told: Callable[[str], None]) -> Callable[[], None]:
         """Call `told(uri)` for every notice; the returned function stops it."""
@@ -49,8 +60,20 @@ class Bus:
 
         return stop
 
-    def publish(self, uri: str) -> bool:
-        """Tell the listeners now (True), or, if they were told within the last second, after it."""
+    def publish(self, uri: str, *, everywhere: bool = True) -> bool:
+        """Tell the listeners now (True), or, if they were told within the last second, after it.
+
+        `everywhere`: the listeners of other replicas too.
+        """
+        if everywhere:
+            self._for_all.add(uri)
+        return self._publish(uri)
+
+    def hear(self, uri: str) -> bool:
+        """Another replica has published it: as `publish`, and told to no other."""
+        return not self.own(uri) and self._publish(uri)
+
+    def _publish(self, uri: str) -> bool:
         now = self._clock.monotonic()
         last = self._last.get(uri)
         wait = 0.0 if last is None else last + SECONDS_BETWEEN - now
@@ -69,6 +92,9 @@ class Bus:
     def _tell(self, uri: str) -> None:
         self._due.discard(uri)
         self._last[uri] = self._clock.monotonic()
+        if uri in self._for_all:
+            self._for_all.discard(uri)
+            self.spread(uri)
         for told in tuple(self._listeners):
             try:
                 told(uri)

@@ -167,3 +167,26 @@ async def test_on_the_event_loop_the_last_change_is_told_by_itself(
             await twice.wait()
         await anyio.sleep(0.1)
     assert [URI, URI] == heard
+
+
+def test_what_is_for_every_replica_is_spread_as_seldom_as_it_is_told(world: World) -> None:
+    """Ten changes within a second are spread twice; what was heard from others is not passed on."""
+    spread: list[str] = []
+    world.bus.spread = spread.append
+    for _ in range(10):
+        world.bus.publish(URI)
+    assert [URI] == spread
+    world.pass_time(1.0)
+    assert [URI] * 2 == spread == world.heard
+    world.pass_time(1.0)
+    world.bus.hear(URI)
+    world.bus.publish("mmflow://here", everywhere=False)
+    assert ([URI] * 2, [*[URI] * 3, "mmflow://here"]) == (spread, world.heard)
+
+
+def test_what_is_followed_here_needs_no_word_from_elsewhere(world: World) -> None:
+    """A subscriber would be told twice of one change."""
+    world.bus.own = lambda uri: uri == URI
+    assert not world.bus.hear(URI)
+    assert world.bus.hear("mmflow://other")
+    assert ["mmflow://other"] == world.heard

@@ -11,6 +11,7 @@ from mmflow_mcp.series.store import MINUTE_MS, Batch, Point, SeriesKey, cell
 
 if TYPE_CHECKING:
     from mmflow_mcp.core.core import Core
+    from mmflow_mcp.series.store import SeriesStore
     from mmflow_mcp.tape.tape import Tape
 
 log = logging.getLogger("mmflow_mcp")
@@ -52,24 +53,28 @@ class WhaleShelf:
             log.warning("the large prints of earlier runs could not be read: %s", error)
 
     async def keep(self, core: "Core") -> None:
-        """Write the minutes that have new large prints."""
+        """Write the minutes that have new large prints, unless another replica does."""
         store = core.archive.store
         if store is None or VENUE not in core.tape.able():
             return
-        changed = self._changed(core.tape.tape(VENUE))
-        batches = [
-            Batch(SeriesKey(METRIC, VENUE, coin, "sampled"), MINUTE_MS, points)
-            for coin, points in changed.items()
-        ]
-        if not batches:
+        feed = core.tape.feed(VENUE)
+        if feed is not None and not feed.holds_socket:
             return
+        changed = self._changed(core.tape.tape(VENUE))
+        counts = {(coin, p.t): int(p.v or 0) for coin, points in changed.items() for p in points}
         try:
-            await store.write(batches, backfill=True)
+            if core.tape.relay is not None:
+                changed = {coin: await _joined(store, coin, p) for coin, p in changed.items()}
+            batches = [
+                Batch(SeriesKey(METRIC, VENUE, coin, "sampled"), MINUTE_MS, points)
+                for coin, points in changed.items()
+            ]
+            if batches:
+                await store.write(batches, backfill=True)
         except StoreError as error:
             log.warning("large prints could not be kept: %s", error)
             return
-        for coin, points in changed.items():
-            self._kept |= {(coin, point.t): int(point.v or 0) for point in points}
+        self._kept |= counts
 
     def _changed(self, tape: "Tape") -> dict[str, list[Point]]:
         minutes: dict[tuple[str, int], list[TapePrint]] = defaultdict(list)
@@ -83,6 +88,22 @@ class WhaleShelf:
                 extra = {"prints": [_packed(one) for one in prints]}
                 found[coin].append(Point(minute, float(len(prints)), extra))
         return found
+
+
+async def _joined(store: "SeriesStore", coin: str, points: list[Point]) -> list[Point]:
+    """These minutes with what lies there already: another replica may have heard more of them."""
+    key = SeriesKey(METRIC, VENUE, coin, "sampled")
+    times = [point.t for point in points]
+    stored = {one.t: one for one in await store.read(key, min(times), max(times))}
+    return [_union(point, stored.get(point.t)) for point in points]
+
+
+def _union(point: Point, stored: Point | None) -> Point:
+    if stored is None:
+        return point
+    rows = [*(stored.extra or {}).get("prints", ()), *(point.extra or {}).get("prints", ())]
+    prints = list({row[4]: row for row in rows}.values())
+    return Point(point.t, float(len(prints)), {"prints": prints})
 
 
 def _packed(one: TapePrint) -> list[Any]:

@@ -33,6 +33,12 @@ def prefixed(core: Core, source: str) -> str:
     return source if core.upstream.kind == "live" else f"{core.upstream.kind}:{source}"
 
 
+def fleet_note(core: Core) -> dict[str, str]:
+    """For `meta` of what the tape tells: why it is this replica's alone, where it should not be."""
+    relay = core.tape.relay
+    return {} if relay is None or relay.reason is None else {"fleet": relay.reason}
+
+
 def refuse_nothing(core: Core, name: str, asked: Sequence[str], whole: Gathered) -> None:
     """Raise `AllVenuesFailed` when not one source has answered."""
     if not whole.answered:

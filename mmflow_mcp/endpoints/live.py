@@ -18,7 +18,7 @@ from mmflow_mcp.core.fanout import PROGRESS, gather
 from mmflow_mcp.core.parts import part
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.asking import refuse_unknown
-from mmflow_mcp.endpoints.composed import prefixed
+from mmflow_mcp.endpoints.composed import fleet_note, prefixed
 from mmflow_mcp.endpoints.declare import Live, endpoint
 from mmflow_mcp.endpoints.params import AskedMoment, Coins, Query, coin_of
 from mmflow_mcp.errors import BadQuestion
@@ -210,6 +210,7 @@ def _meta_of(core: Core, seen: Seen, since: int | None, short: Sequence[str]) ->
         "partial": bool(notes),
         "sources": notes,
         "covered": {"since": seen.since, "until": seen.until},
+        **fleet_note(core),
     }
     if seen.gaps:
         meta["covered"]["gaps"] = [[gap.since, gap.until] for gap in seen.gaps[-10:]]
@@ -287,6 +288,7 @@ async def _watched(
         "source": prefixed(core, f"{VENUE}:{channel}"),
         "partial": bool(notes) or found.lost > 0,
         "sources": notes,
+        **fleet_note(core),
     }
     kind = get_args(get_type_hints(answer)["events"])[0]
     data = answer(

@@ -12,6 +12,7 @@ from mmflow_mcp.core.liquidations import SOURCES, gather_liquidations
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.asking import ask_venues, choose_venues, meta_of
 from mmflow_mcp.endpoints.asking import judge as judge_coins
+from mmflow_mcp.endpoints.composed import fleet_note
 from mmflow_mcp.endpoints.declare import endpoint
 from mmflow_mcp.endpoints.params import FEW_COINS, FewCoins, Query, Venues
 from mmflow_mcp.errors import BadQuestion
@@ -128,7 +129,7 @@ async def get_liquidations(core: Core, query: LiquidationsQuery) -> Answer[Table
     bounds = {venue: said for venue, said in heard.bounds.items() if venue in spans}
     return Answer(
         Table(LiquidationRow, rows, matters=lambda row: row.long24h_usd + row.short24h_usd),
-        meta_of(core, found, covered=_told(spans), lowerBound=bounds),
+        meta_of(core, found, covered=_told(spans), lowerBound=bounds, **fleet_note(core)),
         found.until,
     )
 

@@ -28,6 +28,12 @@ class StreamNotices:
         self._listening = listening
         self._needed: dict[str, float] = {}
         self._running: set[str] = set()
+        app.bus.own = self.follows
+
+    def follows(self, uri: str) -> bool:
+        """Whether the stream of a resource is followed here: then no other need tell of it."""
+        kind = TRADES if uri.startswith(TRADES) else uri
+        return kind in self._running and uri in self._needed
 
     def need(self, uri: str) -> None:
         """Follow the stream of a resource for a while; any other resource is no stream."""

@@ -28,7 +28,7 @@ from mmflow_mcp.surfaces.openapi import PREFIX
 from mmflow_mcp.surfaces.rest import MAX_QUERY, arguments_of
 from mmflow_mcp.tally import outcome_of
 from mmflow_mcp.tape.board import Queue
-from mmflow_mcp.tape.readings import prints_after
+from mmflow_mcp.tape.readings import numbered_apart, prints_after
 
 GATHER_SECONDS = 0.1
 # How long somebody who does not read may hold up the end of a stream.
@@ -240,7 +240,9 @@ class Stream:
         found = prints_after(core.tape, VENUE, last_id, coins, query.minUsd)
         if found is None:
             return (b": what came in between is not kept any more\n\n",)
-        return map(self._encoded, found)
+        apart = numbered_apart(core.tape, VENUE, last_id)
+        said = (b": this replica listened alone then: some may lack or come twice\n\n",)
+        return (*(said if apart else ()), *map(self._encoded, found))
 
 
 def _encode(name: str, row: Callable[[Any], Any], item: Any) -> bytes:

@@ -6,7 +6,7 @@ longer each time (with jitter) and begin again. It knows nothing of what the row
 
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,6 +21,7 @@ from mmflow_mcp.errors import (
     VenueRejected,
     VenueTimeout,
 )
+from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.venues.feeds import EVERY, SECONDS, Closings, FeedRule, Rows, Said
 
 if TYPE_CHECKING:
@@ -156,21 +157,38 @@ class Feed:
         """Seconds since an understood frame."""
         return self._clock.monotonic() - self._heard
 
+    @property
+    def holds_socket(self) -> bool:
+        """Whether the socket is ours: a replica of a fleet may hear what another's brings."""
+        return True
+
+    def merged(
+        self, coin: str, prints: Sequence[TapePrint], reach: int | None, *, closes: bool
+    ) -> None:
+        """The venue's own trades were merged into the tape: see `fills.merge`."""
+
+    def gave_up(self, coins: Iterable[str]) -> None:
+        """What was open of these coins has become a gap."""
+
     async def run(self) -> None:
         """Keep the socket open until nobody needs it."""
         self.state.running = True
-        failures = 0
         with anyio.CancelScope() as self._scope:
-            while not self._stopped and not self._idle():
-                began = self._clock.monotonic()
-                pause = await self._attempt()
-                if pause is None:
-                    break
-                lived = self._clock.monotonic() - began
-                failures = 0 if lived >= self._timing.proven else failures + 1
-                await self._rest(max(pause, self._backoff(failures)))
+            await self._keep()
         self.state.running = False
         self._sink.ended()
+
+    async def _keep(self) -> None:
+        """Open the socket anew whenever it breaks."""
+        failures = 0
+        while not self._stopped and not self._idle():
+            began = self._clock.monotonic()
+            pause = await self._attempt()
+            if pause is None:
+                break
+            lived = self._clock.monotonic() - began
+            failures = 0 if lived >= self._timing.proven else failures + 1
+            await self._rest(max(pause, self._backoff(failures)))
 
     def _backoff(self, failures: int) -> float:
         """Doubling from the first pause, a random half of it off."""

@@ -12,23 +12,22 @@ holds are in `readings.py`.
 """
 
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from mmflow_mcp.clock import Clock
-from mmflow_mcp.errors import VenueChanged, VenueError
 from mmflow_mcp.rows import MarketRow
-from mmflow_mcp.rows.spot import TradePrint
 from mmflow_mcp.tape.board import Listener
-from mmflow_mcp.tape.feed import Feed, Sink, Timing
+from mmflow_mcp.tape.feed import Feed, Learn, Sink, Timing
+from mmflow_mcp.tape.fills import Fills, foreseen
 from mmflow_mcp.tape.liquidations import Liquidations
 from mmflow_mcp.tape.rates import FundingListener, Rates
 from mmflow_mcp.tape.sinks import ClosingSink, RateSink, TradeSink
-from mmflow_mcp.tape.tape import Keeping, Tape, print_of
+from mmflow_mcp.tape.tape import Keeping, Tape
 from mmflow_mcp.venues import having, roll
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.base import Venue
@@ -37,7 +36,6 @@ from mmflow_mcp.venues.capabilities import (
     LiquidationFeed,
     Markets,
     TradeFeed,
-    Trades,
 )
 from mmflow_mcp.venues.contracts import Contract
 from mmflow_mcp.venues.feeds import ClosingRule, FeedRule
@@ -45,30 +43,22 @@ from mmflow_mcp.venues.feeds import ClosingRule, FeedRule
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+    from mmflow_mcp.tape.relay import Relay
     from mmflow_mcp.upstream.client import Upstream
-
-T = TypeVar("T")
-
-# How a parser fails on a shape that it did not foresee.
-SURPRISES = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 TRADES, CONTEXTS, LIQUIDATIONS = "trades", "contexts", "liquidations"
 CAPABILITIES = {TRADES: TradeFeed, CONTEXTS: ContextFeed, LIQUIDATIONS: LiquidationFeed}
 # The coins of a feed that does not bring its whole universe, where none is named.
 MAIN_COINS = ("BTC", "ETH", "SOL")
 QUEUE = 1000
-# What a fill reaches back to: the longest sum that is asked of the tape, and a little more.
-FILL_MS = 305_000
-# An answer of the venue that was read before the subscription must have left the cache.
-FILL_AFTER = 6.0
-FILL_TRIES = 3
 
 
 class Hub:
     """All feeds, tapes and listeners of one app.
 
-    `tasks`: where feeds run. `venues_off`: ids that this installation does not ask. `chance`,
-    `timing` and `keeping` are for tests and for installations with little room.
+    `tasks`: where feeds run. `venues_off`: ids that this installation does not ask. `relay`: what
+    shares the feeds with other replicas, None where there are none. `chance`, `timing` and
+    `keeping` are for tests and for installations with little room.
     """
 
     def __init__(
@@ -80,6 +70,7 @@ class Hub:
         venues_off: Iterable[str] = (),
         timing: Timing | None = None,
         keeping: Keeping | None = None,
+        relay: "Relay | None" = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.timing = timing or Timing()
@@ -88,14 +79,16 @@ class Hub:
         self._tasks = tasks
         self._off = frozenset(venues_off)
         self._keeping = keeping or Keeping()
-        self._sleep = clock.sleep
+        self.sleep = clock.sleep
         self._chance = chance
         self._tapes: dict[str, Tape] = {}
         self._rates: dict[str, Rates] = {}
         self._liquidations: dict[str, Liquidations] = {}
         self._feeds: dict[tuple[str, str], Feed] = {}
         self._done: dict[int, anyio.Event] = {}
-        self._closed = False
+        self.closed = False
+        self.relay = relay
+        self._fills = Fills(self)
 
     def now_ms(self) -> int:
         """The moment of the tape: the clock's, or under replay that of the newest print."""
@@ -224,23 +217,7 @@ class Hub:
         What comes is not told to listeners unless it belongs to the time of the feed. `closes`:
         the answer is newer than the subscription, so that it proves what it covers.
         """
-        since = self.now_ms() - FILL_MS if since_ms is None else since_ms
-        told: list[str] = []
-        for coin in coins:
-            ask = self._ask(venue, (coin,), since)
-            try:
-                rows = await _foreseen(self._trades(venue, ask))
-            except VenueError as error:
-                told.append(error.reason)
-                continue
-            if ask.stale is not None:
-                told.append(ask.stale[0])
-                continue
-            told += ask.shortfalls
-            if any(said.startswith("changed") for said in ask.shortfalls):
-                self.tape(venue).misread(1, self.now_ms())
-            self._merge(venue, coin, rows, None if ask.shortfalls else since, closes=closes)
-        return told
+        return await self._fills.fill(venue, coins, since_ms, closes=closes)
 
     async def settle(
         self, venue: str, coins: Iterable[str] = (), seconds: float = 2.0, channel: str = TRADES
@@ -257,12 +234,12 @@ class Hub:
                 return None
             if feed.state.reason is not None:
                 return feed.state.reason
-            await self._sleep(min(seconds / 20, 0.05))
+            await self.sleep(min(seconds / 20, 0.05))
         return "timeout: the feed has not begun yet"
 
     async def close(self) -> None:
         """End every feed and wake every listener for the last time."""
-        self._closed = True
+        self.closed = True
         for feed in self._feeds.values():
             feed.stop()
         for tape in self._tapes.values():
@@ -293,36 +270,42 @@ class Hub:
 
     def _start(self, venue: str, channel: str) -> Feed:
         rule = self._rule(venue, channel)
-        sink = self._sink(venue, channel)
 
         async def learn() -> Mapping[str, str]:
-            if isinstance(sink, ClosingSink):
-                return rule.choose(await _foreseen(self._contracts(venue)))
-            return rule.choose(await _foreseen(self._markets(roll()[venue])))
+            if channel not in (TRADES, CONTEXTS):
+                return rule.choose(await foreseen(self._contracts(venue)))
+            return rule.choose(await foreseen(self._markets(roll()[venue])))
 
-        feed = Feed(
-            rule,
-            sink,
-            learn,
-            upstream=self._upstream,
-            clock=self._clock,
-            now_ms=self.now_ms,
-            timing=self.timing,
-            chance=self._chance,
-        )
+        how: dict[str, Any] = {
+            "upstream": self._upstream,
+            "clock": self._clock,
+            "now_ms": self.now_ms,
+            "timing": self.timing,
+            "chance": self._chance,
+        }
+        if self.relay is None:
+            feed = Feed(rule, self._sink(venue, channel, self.now_ms), learn, **how)
+        else:
+            feed = self._shared(venue, channel, learn, how)
         self._feeds[venue, channel] = feed
-        if not self._closed:
+        if not self.closed:
             self._tasks.start_soon(self._run, (venue, channel), feed)
         return feed
 
-    def _sink(self, venue: str, channel: str) -> Sink:
+    def _sink(self, venue: str, channel: str, now_ms: Callable[[], int]) -> Sink:
         if channel == CONTEXTS:
-            return RateSink(self.rates(venue), self.now_ms)
+            return RateSink(self.rates(venue), now_ms)
         if channel != TRADES:
-            return ClosingSink(self.liquidations(venue), self.now_ms)
+            return ClosingSink(self.liquidations(venue), now_ms)
         fill = partial(self.fill_soon, venue)
         replayed = self._upstream.kind == "replay"
-        return TradeSink(self.tape(venue), self.now_ms, fill, replayed=replayed)
+        return TradeSink(self.tape(venue), now_ms, fill, replayed=replayed)
+
+    def _shared(self, venue: str, channel: str, learn: Learn, how: Mapping[str, Any]) -> Feed:
+        """A feed of which one replica holds the socket."""
+        from mmflow_mcp.tape.sharing import share  # noqa: PLC0415 - only fleets need it
+
+        return share(self, self._rule(venue, channel), learn, self._sink, how)
 
     async def _run(self, key: tuple[str, str], feed: Feed) -> None:
         done = self._done[id(feed)] = anyio.Event()
@@ -336,7 +319,8 @@ class Hub:
             if not kept and self._feeds.get(key) is feed:
                 del self._feeds[key]
 
-    def _ask(self, venue: str, coins: tuple[str, ...] | None, since: int | None = None) -> Ask:
+    def ask(self, venue: str, coins: tuple[str, ...] | None, since: int | None = None) -> Ask:
+        """A question of the tape to a venue; `since`: from when its trades are wanted, epoch ms."""
         options: dict[str, Any] = {} if since is None else {"since_ms": since}
         deadline = self._clock.monotonic() + self.timing.patience
         return Ask(venue, self._upstream, coins=coins, deadline=deadline, options=options)
@@ -344,75 +328,17 @@ class Hub:
     async def _markets(self, venue: Venue) -> list[MarketRow]:
         if not isinstance(venue, Markets):
             return []
-        return await venue.markets(self._ask(venue.id, None))
+        return await venue.markets(self.ask(venue.id, None))
 
     async def _contracts(self, venue: str) -> list[tuple[str, Contract]]:
-        contracts = await self.closing_rule(venue).contracts(self._ask(venue, None))
+        contracts = await self.closing_rule(venue).contracts(self.ask(venue, None))
         self.liquidations(venue).learn(contracts)
         return list(contracts.items())
-
-    async def _trades(self, venue: str, ask: Ask) -> list[TradePrint]:
-        one = roll()[venue]
-        return await one.trades(ask) if isinstance(one, Trades) else []
-
-    def _merge(
-        self, venue: str, coin: str, rows: list[TradePrint], reach: int | None, *, closes: bool
-    ) -> None:
-        """Merge a venue's answer.
-
-        `reach`: the time it is complete from, None where it is complete only from its oldest row.
-        """
-        tape = self.tape(venue)
-        try:
-            one = tape.coins[coin] if rows else tape.coins.get(coin)
-        except KeyError:
-            one = None
-        if one is None:
-            return
-        oldest, known = tape.merge(one, [print_of(row) for row in rows], self.now_ms())
-        back = oldest if reach is None else reach
-        if closes and back is not None:
-            one.cover.reach(back, known=known)
 
     def fill_soon(self, venue: str, coins: Iterable[str]) -> None:
         """Close in the background what a start or an outage left open."""
         feed = self._feeds.get((venue, TRADES))
-        if feed is not None and not self._closed and self._upstream.kind != "replay":
-            self._tasks.start_soon(self._fill_open, venue, tuple(coins), feed)
-
-    async def _fill_open(self, venue: str, coins: tuple[str, ...], feed: Feed) -> None:
-        connection = feed.state.connections
-        tape = self.tape(venue)
-        left = list(coins)
-        for _ in range(FILL_TRIES):
-            await self._sleep(FILL_AFTER)
-            if self._closed or not feed.state.connected or feed.state.connections != connection:
-                return
-            left = [coin for coin in left if self._is_open(tape, coin)]
-            for coin in left:
-                lost = tape.coins[coin].cover.lost
-                back = self.now_ms() - FILL_MS
-                since = back if lost is None else min(lost, back)
-                await self.fill(venue, [coin], since, closes=True)
-            left = [coin for coin in left if self._is_open(tape, coin)]
-            if not left:
-                return
-        for coin in left:
-            tape.coins[coin].cover.give_up()
-
-    def _is_open(self, tape: Tape, coin: str) -> bool:
-        cover = tape.coins[coin].cover
-        since = cover.since
-        short = since is not None and since > self.now_ms() - FILL_MS
-        return cover.lost is not None or short
-
-
-async def _foreseen(answer: Awaitable[T]) -> T:
-    """An answer of a venue; a shape that no parser foresaw is the venue's change."""
-    try:
-        return await answer
-    except SURPRISES as error:
-        kind = type(error).__name__
-        raise VenueChanged(
-            f"changed: the answer is not in the documented shape ({kind})"
-        ) from error
+        if feed is None or not feed.holds_socket:
+            return
+        if not self.closed and self._upstream.kind != "replay":
+            self._tasks.start_soon(self._fills.close_open, venue, tuple(coins), feed)

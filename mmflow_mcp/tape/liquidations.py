@@ -21,6 +21,7 @@ GAPS_KEPT = 50
 FORGET_MS = 60_000
 
 Span = tuple[int, int]
+Covers = Mapping[str, tuple[int | None, bool]]
 
 
 class Attention:
@@ -61,6 +62,22 @@ class Attention:
             known = False
         if not self.gaps:
             self.since = min(self.since, oldest_ms)
+
+    @property
+    def complete_since(self) -> int | None:
+        """From when on nothing is missing up to now; None while it is not listened to."""
+        if self.lost is not None:
+            return None
+        return self.gaps[-1][1] if self.gaps else self.since
+
+    def join(self, since_ms: int) -> None:
+        """Another has listened without a hole since then, and what it heard has come."""
+        while self.gaps and since_ms <= self.gaps[-1][0]:
+            self.gaps.pop()
+        if not self.gaps:
+            self.since = min(self.since, since_ms)
+        elif since_ms < self.gaps[-1][1]:
+            self.gaps[-1] = (self.gaps[-1][0], since_ms)
 
     def until(self, now_ms: int) -> tuple[Span, ...]:
         """The gaps up to now, with the one that is open."""
@@ -186,6 +203,24 @@ class Liquidations:
         for name in names:
             if name in self._attention:
                 self._attention[name].lose(heard_ms)
+
+    def covers(self, names: Iterable[str]) -> Covers:
+        """Since when each of these contracts is whole, and whether it is still to be repeated."""
+        return {
+            name: (one.complete_since, one.fresh)
+            for name in names
+            if (one := self._attention.get(name)) is not None
+        }
+
+    def adopt(self, covers: Covers, since_ms: int, now_ms: int) -> None:
+        """What another heard has come from `since_ms` on: its cover is ours from there."""
+        for name, (since, fresh) in covers.items():
+            if since is None:
+                continue
+            self.subscribed((name,), now_ms)
+            attention = self._attention[name]
+            attention.join(max(since, since_ms, self.cut + 1))
+            attention.fresh = fresh
 
     def forget(self, now_ms: int) -> None:
         """Give up what is too old or too much."""

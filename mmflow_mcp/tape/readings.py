@@ -151,6 +151,16 @@ def prints_after(
     return None
 
 
+def numbered_apart(hub: Hub, venue: str, event_id: str) -> bool:
+    """Whether an id is of a time in which this replica listened alone.
+
+    Another replica may have told prints of that time in another order, under other ids.
+    """
+    ts = event_id.partition("-")[0]
+    moment = int(ts) if ts.isdecimal() else 0
+    return any(since <= moment <= until for since, until in hub.tape(venue).apart)
+
+
 @dataclass(frozen=True, slots=True)
 class Closed:
     """What a venue's feed told of the liquidations of some coins, by coin.
@@ -231,6 +241,7 @@ __all__ = [
     "liquidations_of",
     "need_liquidations",
     "net_taker_usd",
+    "numbered_apart",
     "prints_after",
     "recent_prints",
 ]

@@ -4,6 +4,7 @@ Everything is bounded: all prints for ten minutes and by number, large ones for 
 number, ids for as long as a venue may repeat them.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -80,7 +81,8 @@ class Tape:
 
     `order`: the kept prints in order of arrival; `large`: the large ones in order of time,
     `large_since`: from when on none of those was given up. `gaps`: the last known gaps.
-    `fills`: what an outage left open may still be closed by asking the venue.
+    `fills`: what an outage left open may still be closed by asking the venue. `apart`: times
+    [from, until] in which a replica of a fleet listened alone and numbered its prints by itself.
     """
 
     def __init__(self, venue: str, keeping: Keeping | None = None, *, fills: bool = False) -> None:
@@ -97,6 +99,7 @@ class Tape:
         self.duplicates = 0
         self.unread = 0
         self.unread_at: deque[int] = deque(maxlen=UNREAD_KEPT)
+        self.apart: deque[list[int]] = deque(maxlen=GAPS_KEPT)
         self.serial = 0
         self._large_ids: set[tuple[str, int]] = set()
         self._moments: dict[int, int] = {}
@@ -184,8 +187,7 @@ class Tape:
 
         Returns the time of the oldest and whether any was known before.
         """
-        horizon = max(now_ms - self.keeping.all_ms, self._forgotten + 1)
-        news = None if self.began is None else max(self.began - YOUNG_MS, horizon)
+        horizon, news = self._horizons(now_ms)
         oldest: int | None = None
         known = False
         for one in sorted(prints, key=lambda p: p.ts):
@@ -193,18 +195,43 @@ class Tape:
                 self.misread(1, now_ms)
                 continue
             oldest = one.ts if oldest is None else oldest
-            if one.trade_id in coin.seen or one.trade_id in coin.before:
-                known = True
-                self.duplicates += 1
-            elif one.ts < horizon:
-                # Its id may be forgotten already; a large one is remembered for longer.
-                self.remember([one], now_ms)
-            else:
-                self._keep(coin, one)
-                if news is not None and one.ts >= news:
-                    self.tell(one)
+            known |= self._merge_one(coin, one, now_ms, horizon, news)
         self.forget(now_ms)
         return oldest, known
+
+    def catch_up(self, prints: Iterable[TapePrint], now_ms: int) -> None:
+        """Take in, in this order, what another tape took in before: news as in `merge`."""
+        horizon, news = self._horizons(now_ms)
+        for one in prints:
+            try:
+                coin = self.coins[one.coin]
+            except KeyError:
+                continue
+            if now_ms - OLD_MS <= one.ts <= now_ms + AHEAD_MS:
+                self._merge_one(coin, one, now_ms, horizon, news)
+        self.forget(now_ms)
+
+    def _horizons(self, now_ms: int) -> tuple[int, float]:
+        """From when on prints are kept, and from when on they are news, epoch ms."""
+        horizon = max(now_ms - self.keeping.all_ms, self._forgotten + 1)
+        return horizon, math.inf if self.began is None else max(self.began - YOUNG_MS, horizon)
+
+    def _merge_one(
+        self, coin: CoinTape, one: TapePrint, now_ms: int, horizon: int, news: float
+    ) -> bool:
+        """Take in an old trade; whether it was known before."""
+        if one.trade_id in coin.seen or one.trade_id in coin.before:
+            self.duplicates += 1
+            return True
+        if one.ts < horizon:
+            # Its id may be forgotten already; a large one is remembered for longer.
+            coin.cut = max(coin.cut, one.ts)
+            self.remember([one], now_ms)
+        else:
+            self._keep(coin, one)
+            if one.ts >= news:
+                self.tell(one)
+        return False
 
     def _keep(self, coin: CoinTape, one: TapePrint) -> None:
         """Add a print that is new, as `take` does."""
@@ -227,6 +254,12 @@ class Tape:
             ts = one.ts
             one.nth = self._moments.get(ts) or self._moments_before.get(ts, 0)
             self._moments[ts] = one.nth + 1
+
+    def mark(self, prints: Iterable[TapePrint]) -> None:
+        """These were numbered by another tape: what is numbered here goes on behind them."""
+        for one in prints:
+            if one.nth >= self._moments.get(one.ts, 0):
+                self._moments[one.ts] = one.nth + 1
 
     def _keep_large(self, one: TapePrint) -> None:
         key = (one.coin, one.trade_id)
