@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -44,9 +45,14 @@ def value(found: Values, name: str, **labels: str) -> float | None:
     return found.get((f"mmflow_{name}", frozenset(labels.items())))
 
 
+async def no_progress(*_: object) -> None:
+    """Progress that nobody asked for."""
+
+
 async def call(app: App, name: str, known: Remembered, **arguments: Any) -> None:
     """One tool call."""
-    await call_tool(app, name, arguments, "columns", known, None)  # type: ignore[arg-type]
+    nobody: Any = SimpleNamespace(report_progress=no_progress)
+    await call_tool(app, name, arguments, "columns", known, nobody)
 
 
 async def test_looking_starts_nothing() -> None:

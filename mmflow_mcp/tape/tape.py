@@ -14,7 +14,7 @@ from mmflow_mcp.clock import DAY_MS, HOUR_MS
 from mmflow_mcp.rows.spot import TradePrint
 from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.tape.board import Board
-from mmflow_mcp.tape.cover import Cover, Gap, Gaps
+from mmflow_mcp.tape.cover import GAPS_KEPT, Cover, Gap, Gaps
 
 # A print from further ahead than this, or that is older, is no print of this world.
 AHEAD_MS = 600_000
