@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from mmflow_mcp.core.archive import Archive
     from mmflow_mcp.core.core import Core
+    from mmflow_mcp.fleet.link import Link
     from mmflow_mcp.metrics.recorder import Recorder
     from mmflow_mcp.series.store import SeriesStore
     from mmflow_mcp.sim.faults import Fault
@@ -54,6 +55,8 @@ class App:
         # What is recorded once somebody has asked something; a face sets it.
         self.record_when_used = "off"
         self.recorder: Recorder | None = None
+        # The way to the other replicas, where the store is one that a fleet can share.
+        self.link: Link | None = None
         self._keeping = False
 
     def core(self) -> "Core":
@@ -71,6 +74,8 @@ class App:
 
         venues = roll().values()
         base = self._base()
+        space = self._space()
+        self.link = self._link() if space else None
         upstream = Upstream(
             base if self._wrap is None else self._wrap(base),
             kind=self.kind,
@@ -83,7 +88,11 @@ class App:
             cache_bytes=self.settings.cache_mb * 1024 * 1024,
             attempt_seconds=max(6.0, self.settings.deadline * 0.75),
             shelf=Shelf(self._kept_in(), kind=self.kind, clock=self.clock),
+            link=self.link,
+            space=space,
         )
+        if self.link is not None:
+            self.soon(self.link.run)
         upstream.health.listen(lambda _: self._tell())
         off = frozenset(_venues_off(self.settings.venues_off))
         return Core(
@@ -113,6 +122,28 @@ class App:
                 retention_ms=retention_ms,
             )
         return Archive(self._store, clock=self.clock, soon=self.soon, retention_ms=retention_ms)
+
+    def _space(self) -> str:
+        """Whose answers fit ours, among all that share our store; empty: nobody's.
+
+        Recordings need no venue, and are others for everyone. A clock that is held or stands in
+        for the machine's, faults, and what watches the wire belong to this process alone.
+        """
+        settings = self.settings
+        own_time = bool(settings.now) or not isinstance(self.clock, SystemClock)
+        shared = settings.store.startswith(("redis:", "rediss:"))
+        if not shared or own_time or settings.faults or self._wrap or self.kind == "replay":
+            return ""
+        if self.kind == "sim":
+            # A market is one by its seed, or by where it runs.
+            return settings.source if settings.source != "sim" else f"sim:{settings.seed}"
+        return self.kind
+
+    def _link(self) -> "Link":
+        from mmflow_mcp.fleet.link import REACH_SECONDS, Link  # noqa: PLC0415 - only for a fleet
+        from mmflow_mcp.fleet.redis import RedisServer  # noqa: PLC0415
+
+        return Link(RedisServer(self.settings.store, seconds=REACH_SECONDS), self.clock)
 
     def used(self) -> None:
         """Somebody has asked something: what was waiting for that begins."""

@@ -21,11 +21,13 @@ FITS = "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] or rediss://..."
 class RedisServer:
     """A server by its address, and a few connections to it, made when they are first used.
 
-    Raises `BadQuestion` for an address that is none, and where the library is not installed.
+    `seconds` bounds both connecting and answering, where the usual patience is too long. Raises
+    `BadQuestion` for an address that is none, and where the library is not installed.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, seconds: float | None = None) -> None:
         self.name = place_of(url)
+        self._seconds = seconds
         if find_spec("redis") is None:
             raise BadQuestion(
                 "store",
@@ -47,8 +49,8 @@ class RedisServer:
                 self._url,
                 max_connections=CONNECTIONS,
                 timeout=ANSWER_SECONDS,
-                socket_connect_timeout=CONNECT_SECONDS,
-                socket_timeout=ANSWER_SECONDS,
+                socket_connect_timeout=self._seconds or CONNECT_SECONDS,
+                socket_timeout=self._seconds or ANSWER_SECONDS,
                 # Once more at once: a kept connection may have outlived the server behind it.
                 retry=Retry(NoBackoff(), 1),
                 client_name="mmflow-mcp",
@@ -99,3 +101,10 @@ def place_of(url: str) -> str:
     if parts.scheme not in ("redis", "rediss") or not host or not (database or "0").isdigit():
         raise BadQuestion("store", "the address of the server is none.", fits=FITS)
     return f"{parts.scheme}://{host}:{port}/{database or 0}"
+
+
+def lacks_script(answer: object) -> bool:
+    """Whether an answer says that the server does not know a script by its digest."""
+    from redis.exceptions import NoScriptError  # noqa: PLC0415 - optional
+
+    return isinstance(answer, NoScriptError)

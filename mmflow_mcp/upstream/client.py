@@ -2,7 +2,7 @@
 
 The layers are transports under one interface, from the top:
 
-    cache > breaker > retry > budget > judge > base (network, simulated venues or replay)
+    cache > (fleet) > breaker > retry > budget > judge > base (network, simulated venues or replay)
 
 State is kept per host inside each layer, so one stack serves all venues. HTTP and WebSocket go
 the same way: a socket's request passes every layer untouched down to the same base.
@@ -27,6 +27,8 @@ from mmflow_mcp.upstream.wire import Call, Wire
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+    from mmflow_mcp.fleet.link import Link
+    from mmflow_mcp.upstream.fleet_cache import Flown
     from mmflow_mcp.upstream.streams import Stream
 
 _ACCEPT = {"json": "application/json", "text": "text/html, text/csv;q=0.9, */*;q=0.5"}
@@ -35,7 +37,8 @@ _ACCEPT = {"json": "application/json", "text": "text/html, text/csv;q=0.9, */*;q
 class Upstream:
     """Asks venues. `kind` is where the bytes come from: live, sim or replay.
 
-    `shelf`: where last good answers are kept; in memory unless one is given.
+    `shelf`: where last good answers are kept; in memory unless one is given. `link`: the way to the
+    replicas that answers are shared with, `space` whose answers fit ours.
     """
 
     def __init__(
@@ -51,8 +54,11 @@ class Upstream:
         cache_bytes: int = 64 * 1024 * 1024,
         attempt_seconds: float = 6.0,
         shelf: Shelf | None = None,
+        link: "Link | None" = None,
+        space: str = "",
     ) -> None:
         self.kind = kind
+        self.link = link
         self.clock = clock
         self.health = HealthLedger(clock)
         judged = JudgeTransport(
@@ -63,9 +69,24 @@ class Upstream:
             venues=venues or {},
             attempt_seconds=attempt_seconds,
         )
-        spent = BudgetTransport(judged, clock, meters)
+        self._venues = venues or {}
+        self._budget = BudgetTransport(judged, clock, meters)
+        self._breaker = BreakerTransport(RetryTransport(self._budget, clock), clock)
+        below: httpx2.AsyncBaseTransport = self._breaker
+        if link is not None:
+            from mmflow_mcp.upstream.fleet_cache import FleetCacheTransport  # noqa: PLC0415 - fleet
+
+            below = FleetCacheTransport(
+                below,
+                link,
+                space=space or kind,
+                clock=clock,
+                tasks=tasks,
+                attempt_seconds=attempt_seconds,
+                learn=self._learn,
+            )
         self._cache = CacheTransport(
-            BreakerTransport(RetryTransport(spent, clock), clock),
+            below,
             clock=clock,
             tasks=tasks,
             max_bytes=cache_bytes,
@@ -95,6 +116,15 @@ class Upstream:
         )
         response = await self._client.send(request)
         return response.extensions["wire"], response.extensions["stale"]
+
+    def _learn(self, flown: "Flown") -> None:
+        """Take in what another replica's flight came to: what it spent, and what the venue said."""
+        if flown.weight:
+            self._budget.learn(flown.host, flown.weight, flown.seconds)
+        if flown.error is not None:
+            self._breaker.learn(flown.host, flown.error, flown.seconds)
+        elif flown.answered:
+            self.health.answered(self._venues.get(flown.host, flown.host), flown.seconds)
 
     def socket(self, url: str, **options: Any) -> AbstractAsyncContextManager[Any]:
         """A WebSocket through the same layers."""
