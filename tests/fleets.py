@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import httpx2
 from anyio.abc import TaskGroup
-from fakes import Scripted, call, request
+from fakes import Scripted, judged, request
 from servers import RedisProcess
 
 from mmflow_mcp.clock import Clock, SystemClock
@@ -88,21 +88,24 @@ class Fleet:
     async def replica(self, inner: httpx2.AsyncBaseTransport, **how: Any) -> Replica:
         """One more, with its link running and its line open."""
         made = await self._stack.enter_async_context(self.alone(inner, **how))
-        await until(lambda: listeners(made, self.server))
+        await until(lambda: made.link.hears)
         return made
 
     @asynccontextmanager
     async def alone(self, inner: httpx2.AsyncBaseTransport, **how: Any) -> AsyncIterator[Replica]:
         """One whose tasks end with the block."""
-        async with anyio.create_task_group() as tasks:
-            replica = Replica(self.server.url, inner, tasks, **{"space": self.space, **how})
-            tasks.start_soon(replica.link.run)
-            try:
+        replica: Replica | None = None
+        try:
+            async with anyio.create_task_group() as tasks:
+                how = {"space": self.space, **how}
+                replica = Replica(self.server.url, inner, tasks, **how)
+                tasks.start_soon(replica.link.run)
                 yield replica
-            finally:
                 tasks.cancel_scope.cancel()
-                with anyio.CancelScope(shield=True):
-                    await replica.shared.aclose()
+        finally:
+            # Flights that end with their tasks still tell the others.
+            with anyio.CancelScope(shield=True):
+                await replica.shared.aclose() if replica else None
 
     async def keys(self, part: str = "") -> list[str]:
         """The keys of the space."""
@@ -117,24 +120,6 @@ async def fleet(server: RedisProcess) -> AsyncIterator[Fleet]:
     """A fleet that ends with the block."""
     async with AsyncExitStack() as stack:
         yield Fleet(server, stack)
-
-
-async def listeners(replica: Replica, server: RedisProcess) -> bool:
-    """Whether a replica's line is open: a message comes through."""
-    heard: list[bytes] = []
-    channel = replica.shared._channel.encode()
-    known = replica.link._channels[channel]
-    replica.link._channels[channel] = heard.append
-    try:
-        client = RedisServer(server.url)
-        await client.client.publish(channel, b"?")
-        await client.close()
-        with anyio.move_on_after(0.2):
-            while not heard:
-                await anyio.sleep(0.005)
-    finally:
-        replica.link._channels[channel] = known
-    return bool(heard)
 
 
 async def until(
@@ -152,24 +137,41 @@ async def until(
         await anyio.sleep(0.01)
 
 
+def sent(answer: Callable[[httpx2.Request], Awaitable[httpx2.Response]]) -> Scripted:
+    """A venue whose requests are marked as sent, as the judge does."""
+
+    async def send(asked: httpx2.Request) -> httpx2.Response:
+        asked.extensions["sent_at"] = time.monotonic()
+        return await answer(asked)
+
+    return Scripted(send)
+
+
 def venue(seconds: float = 0.05) -> Scripted:
     """One venue for all replicas: answers 1, 2, 3 ..., each after some seconds."""
     numbers = itertools.count(1)
 
-    async def answer(asked: httpx2.Request) -> httpx2.Response:
+    async def answer(_: httpx2.Request) -> httpx2.Response:
         number = next(numbers)
-        asked.extensions["sent_at"] = time.monotonic()
         await anyio.sleep(seconds)
-        return answered(number)
+        return judged(number)
 
-    return Scripted(answer)
-
-
-def answered(doc: Any) -> httpx2.Response:
-    """A good answer as the judge hands it up."""
-    from fakes import judged
-
-    return judged(doc)
+    return sent(answer)
 
 
-__all__ = ["Fleet", "HourAhead", "Replica", "answered", "call", "fleet", "until", "venue"]
+class Held:
+    """A venue that answers when it is let: `asked` counts, `open` lets all through."""
+
+    def __init__(self, outcome: Callable[[], httpx2.Response] | None = None) -> None:
+        self.open = anyio.Event()
+        self._outcome = outcome or (lambda: judged("let"))
+        self.inner = sent(self._answer)
+
+    async def _answer(self, _: httpx2.Request) -> httpx2.Response:
+        await self.open.wait()
+        return self._outcome()
+
+    @property
+    def asked(self) -> int:
+        """How often it was asked."""
+        return len(self.inner.asked)

@@ -65,6 +65,7 @@ class Link:
     `reason` is the sentence of why this replica is alone, None while it is not; `since` when that
     began (epoch ms). `asks` counts what the server was asked by its users, `hits` what another
     replica had answered. `holds` are leases (key to token) to be renewed while they stand there.
+    `hears` is whether what others tell comes through at this moment.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Link:
         self.asks = 0
         self.hits = 0
         self.holds: dict[str, str] = {}
+        self.hears = False
         self._server = server
         self._clock = clock
         self._patience = patience
@@ -172,6 +174,7 @@ class Link:
         line = await self._reached(self._open_line, REACH_SECONDS)
         try:
             self._found()
+            self.hears = True
             beat = anyio.current_time() + BEAT_SECONDS
             while self.together:
                 left = max(0.001, beat - anyio.current_time())
@@ -185,6 +188,7 @@ class Link:
                     await self._beat()
                     beat = anyio.current_time() + BEAT_SECONDS
         finally:
+            self.hears = False
             with anyio.CancelScope(shield=True), anyio.move_on_after(self._patience):
                 await line.aclose()
 

@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import anyio
 import httpx2

@@ -44,10 +44,10 @@ def read(told: Any) -> VenueError | None:
         made = TOLD[kind].__new__(TOLD[kind])
         if issubclass(TOLD[kind], VenueHttp):
             made.__dict__["http_status"] = int(status)
+            made.retryable = bool(told["retryable"])
         if issubclass(TOLD[kind], VenueRateLimited):
             made.__dict__["retry_after"] = None if after is None else float(after)
         made.reason = str(reason)[:MOST_WORDS]
-        made.retryable = bool(told["retryable"])
     except (LookupError, TypeError, ValueError):
         return None
     made.args = (made.reason,)
