@@ -68,9 +68,7 @@ class Link:
     `hears` is whether what others tell comes through at this moment.
     """
 
-    def __init__(
-        self, server: RedisServer, clock: Clock, *, patience: float = PATIENCE_SECONDS
-    ) -> None:
+    def __init__(self, server: RedisServer, clock: Clock, *, patience: float | None = None) -> None:
         self.name = server.name
         self.reason: str | None = None
         self.since = clock.now_ms()
@@ -80,7 +78,7 @@ class Link:
         self.hears = False
         self._server = server
         self._clock = clock
-        self._patience = patience
+        self._patience = PATIENCE_SECONDS if patience is None else patience
         self._channels: dict[bytes, Told] = {}
         self._listeners: list[Callable[[], None]] = []
         self._waiting: list[_Asked] = []
