@@ -1,6 +1,6 @@
 """`python benchmarks [PART...]`: measure, print the table, exit 1 when a bound does not hold.
 
-Parts: startup, warm, cold, computing, series, tape, rest, streams.
+Parts: startup, warm, cold, computing, series, tape, rest, streams, fleet.
 Every figure is a ratio or a bound within this one run.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-PARTS = ("startup", "warm", "cold", "computing", "series", "tape", "rest", "streams")
+PARTS = ("startup", "warm", "cold", "computing", "series", "tape", "rest", "streams", "fleet")
 
 
 def main(parts: list[str]) -> int:
