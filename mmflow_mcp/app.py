@@ -140,10 +140,10 @@ class App:
         return self.kind
 
     def _link(self) -> "Link":
-        from mmflow_mcp.fleet.link import REACH_SECONDS, Link  # noqa: PLC0415 - only for a fleet
+        from mmflow_mcp.fleet.link import Link  # noqa: PLC0415 - only for a fleet
         from mmflow_mcp.fleet.redis import RedisServer  # noqa: PLC0415
 
-        return Link(RedisServer(self.settings.store, seconds=REACH_SECONDS), self.clock)
+        return Link(RedisServer(self.settings.store), self.clock)
 
     def used(self) -> None:
         """Somebody has asked something: what was waiting for that begins."""

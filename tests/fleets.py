@@ -50,7 +50,7 @@ class Replica:
     ) -> None:
         self.clock = clock or SystemClock()
         self.learnt: list[Flown] = []
-        self.link = Link(RedisServer(url, seconds=patience), self.clock, patience=patience)
+        self.link = Link(RedisServer(url), self.clock, patience=patience)
         self.shared = FleetCacheTransport(
             inner,
             self.link,

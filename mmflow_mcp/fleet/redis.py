@@ -21,13 +21,11 @@ FITS = "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] or rediss://..."
 class RedisServer:
     """A server by its address, and a few connections to it, made when they are first used.
 
-    `seconds` bounds both connecting and answering, where the usual patience is too long. Raises
-    `BadQuestion` for an address that is none, and where the library is not installed.
+    Raises `BadQuestion` for an address that is none, and where the library is not installed.
     """
 
-    def __init__(self, url: str, *, seconds: float | None = None) -> None:
+    def __init__(self, url: str) -> None:
         self.name = place_of(url)
-        self._seconds = seconds
         if find_spec("redis") is None:
             raise BadQuestion(
                 "store",
@@ -49,8 +47,8 @@ class RedisServer:
                 self._url,
                 max_connections=CONNECTIONS,
                 timeout=ANSWER_SECONDS,
-                socket_connect_timeout=self._seconds or CONNECT_SECONDS,
-                socket_timeout=self._seconds or ANSWER_SECONDS,
+                socket_connect_timeout=CONNECT_SECONDS,
+                socket_timeout=ANSWER_SECONDS,
                 # Once more at once: a kept connection may have outlived the server behind it.
                 retry=Retry(NoBackoff(), 1),
                 client_name="mmflow-mcp",

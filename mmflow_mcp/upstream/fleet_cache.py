@@ -45,6 +45,8 @@ FORMAT = 1
 LEAST, MOST, MOST_LISTED = 10.0, 300.0, DAY
 # Seconds between two looks while waiting, should what was told have been lost on the way.
 LOOK_AGAIN = 0.3
+# Clocks of two machines that are no further apart agree.
+AGREE_MS = 2_000
 # Milliseconds for which a failure can be read by who missed the message.
 FAILED_MS = 3_000
 
@@ -247,11 +249,12 @@ class FleetCacheTransport(httpx2.AsyncBaseTransport):
         if parcel is None:
             return None
         # Counted from before the server was asked: no copy passes for younger than it is.
-        read_at = asked - (int(now_ms) - parcel.read_ms) / 1000
+        age = (int(now_ms) - parcel.read_ms) / 1000
+        read_at = asked - age
         try:
             wire = Wire(
                 decoded(parcel.body, question.call.form),
-                fetched_at=self._moment(parcel.fetched_at, read_at),
+                fetched_at=self._moment(parcel.fetched_at, asked, age),
                 read=read_at,
                 size=len(parcel.body) + BESIDE,
             )
@@ -260,14 +263,17 @@ class FleetCacheTransport(httpx2.AsyncBaseTransport):
             return None
         return httpx2.Response(200, content=parcel.body, extensions={"wire": wire})
 
-    def _moment(self, fetched_at: int, read_at: float) -> int:
-        """When it was read, epoch ms of our own clock.
+    def _moment(self, fetched_at: int, asked: float, age: float) -> int:
+        """When it was read, epoch ms of our own clock; it was so old when the server answered.
 
         The reader's word for it is taken when the clocks agree, so that replicas say the same.
         """
         now = self._clock.now_ms()
-        own = now - round(1000 * (self._clock.monotonic() - read_at))
-        return min(fetched_at, now) if abs(fetched_at - own) <= 1_000 else own
+        latest = now - round(1000 * age)
+        earliest = latest - round(1000 * (self._clock.monotonic() - asked))
+        if earliest - AGREE_MS <= fetched_at <= latest + AGREE_MS:
+            return min(fetched_at, now)
+        return earliest
 
     async def _fly(self, flight: _Flight, request: httpx2.Request) -> httpx2.Response:
         """Ask for the whole fleet. However it ends, who waits is told, or another takes over."""
