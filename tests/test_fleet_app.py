@@ -141,8 +141,8 @@ def in_time(test: Test) -> Test:
                 return
         pytest.skip("the machine is slower than answers stay fresh")
 
-    del again.__wrapped__  # type: ignore[attr-defined]
-    return again  # type: ignore[return-value]
+    del again.__wrapped__
+    return again
 
 
 @in_time

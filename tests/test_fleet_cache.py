@@ -2,10 +2,12 @@
 
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx2
 import pytest
 from fakes import Scripted, call, in_turn, judged
@@ -430,6 +432,20 @@ class TestServerAway:
             finally:
                 os.kill(own_server._child.pid, signal.SIGCONT)
             await until(lambda: replica.link.together)
+
+    async def test_a_process_that_stands_still_has_not_lost_it(self, shared: Fleet) -> None:
+        """An answer that has arrived meanwhile is in time, however long nobody could look."""
+        replica = await shared.replica(venue(0), patience=0.25)
+
+        async def stand_still() -> None:
+            for _ in range(3):
+                time.sleep(0.3)  # noqa: ASYNC251 - that is the point
+                await anyio.lowlevel.checkpoint()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(replica.ask)
+            tasks.start_soon(stand_still)
+        assert [True, 1] == [replica.link.together, replica.link.asks]
 
     async def test_it_is_full(self, own_server: RedisProcess) -> None:
         """A server that takes nothing more is none to share with; emptied, it is one again."""

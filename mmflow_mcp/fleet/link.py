@@ -44,6 +44,7 @@ def patience(seconds: float) -> Iterator[None]:
     """
     # The client library runs on asyncio, so this does.
     loop, scope, left = asyncio.get_running_loop(), anyio.CancelScope(), SLICES
+    timer: asyncio.TimerHandle
 
     def pass_on() -> None:
         nonlocal left, timer
