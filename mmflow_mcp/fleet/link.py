@@ -80,10 +80,11 @@ _RENEW = Script(RENEW)
 class _Asked:
     """A call of a script that waits for its answer."""
 
-    __slots__ = ("answer", "done", "error", "script", "words")
+    __slots__ = ("answer", "done", "error", "insists", "script", "words")
 
-    def __init__(self, script: Script, words: list[Any]) -> None:
+    def __init__(self, script: Script, words: list[Any], *, insists: bool = False) -> None:
         self.script = script
+        self.insists = insists
         self.words = words
         self.done = False
         self.answer: Any = None
@@ -114,6 +115,7 @@ class Link:
         self._listeners: list[Callable[[], None]] = []
         self._waiting: list[_Asked] = []
         self._turn = anyio.Lock()
+        self._late = False
 
     @property
     def together(self) -> bool:
@@ -138,14 +140,17 @@ class Link:
         if self.holds.get(lease) == token:
             del self.holds[lease]
 
-    async def ask(self, script: Script, keys: Sequence[str], words: Sequence[Any]) -> Any:
+    async def ask(
+        self, script: Script, keys: Sequence[str], words: Sequence[Any], *, insists: bool = False
+    ) -> Any:
         """What a script answers. Raises `StoreError`, at once while alone.
 
-        Who is cancelled while its batch is under way waits for that: others are in it.
+        Who `insists` is asked for also while the server is late. Who is cancelled while its batch
+        is under way waits for that: others are in it.
         """
-        if self.reason is not None:
-            raise StoreAway(self.reason)
-        one = _Asked(script, [len(keys), *keys, *words])
+        if self.reason is not None or (self._late and not insists):
+            raise self._alone()
+        one = _Asked(script, [len(keys), *keys, *words], insists=insists)
         self._waiting.append(one)
         try:
             async with self._turn:
@@ -159,12 +164,20 @@ class Link:
             raise one.error
         return one.answer
 
+    def _alone(self) -> StoreError:
+        return StoreAway(self.reason or f"{self.name} is slow")
+
     async def _send(self) -> None:
         """Ask what waits first. When that fails it has failed for all of it."""
         batch, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+        if self.reason is not None or self._late:
+            for one in batch:
+                if self.reason is not None or not one.insists:
+                    one.error, one.done = self._alone(), True
+            batch = [one for one in batch if not one.done]
+        if not batch:
+            return
         try:
-            if self.reason is not None:
-                raise StoreAway(self.reason)
             answers = await self._reached(lambda client: _run(client, batch), self._patience)
         except StoreError as error:
             for one in batch:
@@ -174,10 +187,21 @@ class Link:
             one.answer, one.done = answer, True
 
     async def _reached(self, act: Callable[[Any], Awaitable[T]], seconds: float) -> T:
-        """Do something with the server within some seconds; a failure opens the circuit."""
+        """Do something with the server within some seconds; a failure opens the circuit.
+
+        One that is late for a question does not yet: all go on alone until the next beat.
+        """
         try:
-            with self._server.reached() as client, patience(seconds):
+            with patience(seconds), self._server.reached() as client:
                 return await act(client)
+        except TimeoutError:
+            late = StoreAway(f"{self.name} does not answer in time")
+            if seconds < REACH_SECONDS:
+                # It may be busy for a moment: the next beat will tell. Till then nobody waits.
+                self._late = True
+            else:
+                self._lost(late)
+            raise late from None
         except StoreError as error:
             self._lost(error)
             raise
@@ -198,6 +222,7 @@ class Link:
     async def _listen(self) -> None:
         """Hear the channels until the circuit opens."""
         line = await self._reached(self._open_line, REACH_SECONDS)
+        self._late = False
         try:
             self._found()
             self.hears = True
@@ -206,7 +231,7 @@ class Link:
                 left = max(0.001, beat - anyio.current_time())
                 message = await self._reached(
                     lambda _, left=left: line.get_message(timeout=left),  # type: ignore[misc]
-                    BEAT_SECONDS + self._patience,
+                    BEAT_SECONDS + REACH_SECONDS,
                 )
                 if message is not None and message["type"] == "message":
                     self._channels[message["channel"]](message["data"])
@@ -226,14 +251,18 @@ class Link:
         return line
 
     async def _beat(self) -> None:
-        """Renew what is held; one that is not ours any more is let go."""
-        if not self.holds:
-            await self._reached(lambda client: client.ping(), self._patience)
-            return
+        """Ask whether it is there, and renew what is held; what is not ours any more is let go."""
         held = list(self.holds.items())
-        for lease, token in held:
-            kept = await self.ask(_RENEW, [lease], [token, LEASE_MS])
-            if not kept:
+        words = [_Asked(_RENEW, [1, lease, token, LEASE_MS]) for lease, token in held]
+
+        async def beat(client: Any) -> list[Any]:
+            await client.ping()
+            return await _run(client, words) if words else []
+
+        kept = await self._reached(beat, REACH_SECONDS)
+        self._late = False
+        for (lease, token), still in zip(held, kept, strict=True):
+            if not still:
                 self.let_go(lease, token)
 
     def _lost(self, error: StoreError) -> None:

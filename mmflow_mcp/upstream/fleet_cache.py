@@ -308,7 +308,7 @@ class FleetCacheTransport(httpx2.AsyncBaseTransport):
                 return
             news = self._news(flight, "kept", seconds)
             words = [blob, question.keep_ms, flight.token, self._channel, news]
-            await self._link.ask(KEEP, [question.copy, question.lease], words)
+            await self._link.ask(KEEP, [question.copy, question.lease], words, insists=True)
         except StoreError:
             # The answer is here. The lease ends by itself, and another takes over.
             return
@@ -337,7 +337,8 @@ class FleetCacheTransport(httpx2.AsyncBaseTransport):
         question = flight.question
         said = b"" if failed is None else pydantic_core.to_json(failed)
         words = [flight.token, self._channel, news, said, FAILED_MS]
-        await self._link.ask(END, [question.lease, question.failed(flight.token)], words)
+        keys = [question.lease, question.failed(flight.token)]
+        await self._link.ask(END, keys, words, insists=True)
 
     def _news(
         self,
