@@ -70,6 +70,7 @@ class Served:
     """A replica's process, and what its askers got: statuses, and errors of the connection."""
 
     def __init__(self, port: int, child: "subprocess.Popen[str]") -> None:
+        self.port = port
         self.base = f"http://127.0.0.1:{port}"
         self.child = child
         self.killed = False
@@ -79,7 +80,7 @@ class Served:
 
     async def ask(self, start: int, stop: anyio.Event) -> None:
         """Ask one question after the other until told to stop, or killed."""
-        async with httpx2.AsyncClient(base_url=self.base, timeout=30) as http:
+        async with httpx2.AsyncClient(base_url=self.base, timeout=30, verify=False) as http:
             for path in itertools.islice(itertools.cycle(QUESTIONS), start, None):
                 if stop.is_set() or self.killed:
                     return
@@ -92,13 +93,13 @@ class Served:
                 self.partial += answer.json()["meta"]["partial"]
                 await anyio.sleep(PACE)
 
-    async def up(self) -> bool:
-        """Whether it answers at all."""
+    def up(self) -> bool:
+        """Whether it listens."""
         try:
-            async with httpx2.AsyncClient(base_url=self.base) as http:
-                return (await http.get("/healthz")).status_code == 200
-        except httpx2.HTTPError:
+            socket.create_connection(("127.0.0.1", self.port), 0.2).close()
+        except OSError:
             return False
+        return True
 
     def kill(self) -> None:
         """End it as a machine does that loses its power."""
@@ -162,7 +163,7 @@ async def test_replicas_killed_and_started_under_load(
     assert most <= 1 + spent / 5 + 2
 
 
-async def answered(*replicas: Served, count: int = 8) -> None:
+async def answered(*replicas: Served, count: int = 5) -> None:
     """Wait until each has given so many answers more."""
     wanted = [(replica, replica.statuses.total() + count) for replica in replicas]
     await until(lambda: all(r.statuses.total() >= total for r, total in wanted), seconds=120)

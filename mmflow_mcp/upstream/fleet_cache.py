@@ -18,7 +18,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -31,18 +30,16 @@ from mmflow_mcp.clock import Clock
 from mmflow_mcp.errors import StoreError, VenueError, VenueTimeout
 from mmflow_mcp.fleet.link import LEASE_MS, Link
 from mmflow_mcp.upstream.answers import BESIDE, LARGE, decoded, examine, wire_of
+from mmflow_mcp.upstream.fleet_question import MOST_LISTED, Question
 from mmflow_mcp.upstream.fleet_scripts import END, KEEP, LOOK
 from mmflow_mcp.upstream.parcel import Parcel, pack, unpack
 from mmflow_mcp.upstream.told_failures import read, written
-from mmflow_mcp.upstream.wire import DAY, ROOM, Call, Wire, time_left
+from mmflow_mcp.upstream.wire import ROOM, Call, Wire, time_left
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
 FORMAT = 1
-# Seconds that a copy is kept: as long as its call finds it fresh, within these. Lists that change
-# by the day and sources that stand alone are few, so those may stay.
-LEAST, MOST, MOST_LISTED = 10.0, 300.0, DAY
 # Seconds between two looks while waiting, should what was told have been lost on the way.
 LOOK_AGAIN = 0.3
 # Clocks of two machines that are no further apart agree.
@@ -64,32 +61,6 @@ class Flown:
     seconds: float
     error: VenueError | None
     answered: bool
-
-
-class _Question:
-    """A call as the server knows it."""
-
-    __slots__ = ("call", "copy", "identity", "lease", "name", "under")
-
-    def __init__(self, under: str, call: Call) -> None:
-        self.call = call
-        self.under = under
-        said = f"{under}\n{call.method} {call.form} {call.url}\n"
-        self.identity = said.encode() + (call.body or b"")
-        self.name = blake2b(self.identity, digest_size=16).hexdigest()
-        self.copy = f"{under}copy:{self.name}"
-        self.lease = f"{under}lease:{self.name}"
-
-    @property
-    def keep_ms(self) -> int:
-        """How long a copy is of use to anybody."""
-        call = self.call
-        most = MOST_LISTED if call.reference or call.keep_on_disk else MOST
-        return round(1000 * min(max(call.fresh, LEAST), most))
-
-    def failed(self, token: str) -> str:
-        """The key of what a flight failed with."""
-        return f"{self.under}failed:{token}"
 
 
 class _Ear:
@@ -114,7 +85,7 @@ class _Flight:
 
     __slots__ = ("began", "question", "server_ms", "token")
 
-    def __init__(self, question: _Question, token: str, server_ms: int, began: float) -> None:
+    def __init__(self, question: Question, token: str, server_ms: int, began: float) -> None:
         self.question = question
         self.token = token
         self.server_ms = server_ms
@@ -160,7 +131,7 @@ class FleetCacheTransport(httpx2.AsyncBaseTransport):
         if isinstance(call, Call) and self._link.together:
             self._link.asks += 1
             try:
-                found = await self._find(_Question(self._under, call), request)
+                found = await self._find(Question(self._under, call), request)
             except StoreError:
                 # Lost while it was asked: this question goes on alone, like those to come.
                 found = None
@@ -172,7 +143,7 @@ class FleetCacheTransport(httpx2.AsyncBaseTransport):
         return await self._inner.handle_async_request(request)
 
     async def _find(
-        self, question: _Question, request: httpx2.Request
+        self, question: Question, request: httpx2.Request
     ) -> "httpx2.Response | _Flight | None":
         """A copy, or the flight that is ours to make; None: ask without the others.
 
@@ -206,7 +177,7 @@ class FleetCacheTransport(httpx2.AsyncBaseTransport):
                         if told.get("end") == "large":
                             return None
 
-    async def _look(self, question: _Question, fresh: float, token: str, awaited: str) -> list[Any]:
+    async def _look(self, question: Question, fresh: float, token: str, awaited: str) -> list[Any]:
         """The server's answer to `LOOK`."""
         keys = [question.copy, question.lease, question.failed(awaited)]
         fresh_ms = round(1000 * min(fresh, MOST_LISTED))
@@ -238,7 +209,7 @@ class FleetCacheTransport(httpx2.AsyncBaseTransport):
         return ear.told
 
     async def _opened(
-        self, question: _Question, copy: list[Any], asked: float
+        self, question: Question, copy: list[Any], asked: float
     ) -> httpx2.Response | None:
         """A copy as an answer; None when it is damaged or not what the call expects."""
         now_ms, blob = copy
