@@ -1,6 +1,6 @@
 """`python benchmarks [PART...]`: measure, print the table, exit 1 when a bound does not hold.
 
-Parts: startup, warm, cold, computing, series, tape, rest, mcp_http, load, streams.
+Parts: startup, warm, cold, computing, series, tape, rest, mcp_http, load, streams, fleet.
 Every figure is a ratio or a bound within this one run.
 """
 
@@ -23,6 +23,7 @@ PARTS = (
     "mcp_http",
     "load",
     "streams",
+    "fleet",
 )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from mmflow_mcp.core.archive import Archive
     from mmflow_mcp.core.core import Core
+    from mmflow_mcp.fleet.link import Link
     from mmflow_mcp.fleet.redis import RedisServer
     from mmflow_mcp.metrics.recorder import Recorder
     from mmflow_mcp.series.store import SeriesStore
@@ -66,6 +67,8 @@ class App:
         # What is recorded once somebody has asked something; a face sets it.
         self.record_when_used = "off"
         self.recorder: Recorder | None = None
+        # The way to the other replicas, where the store is one that a fleet can share.
+        self.link: Link | None = None
         self._keeping = False
 
     @property
@@ -88,6 +91,8 @@ class App:
 
         venues = roll().values()
         base = self._base()
+        space = self._space()
+        self.link = self._link() if space else None
         upstream = Upstream(
             base if self._wrap is None else self._wrap(base),
             kind=self.kind,
@@ -101,7 +106,11 @@ class App:
             attempt_seconds=max(6.0, self.settings.deadline * 0.75),
             shelf=Shelf(self._kept_in(), kind=self.kind, clock=self.clock),
             tracer=self.tracer,
+            link=self.link,
+            space=space,
         )
+        if self.link is not None:
+            self.soon(self.link.run)
         upstream.health.listen(lambda _: self._tell())
         off = frozenset(_venues_off(self.settings.venues_off))
         return Core(
@@ -109,7 +118,7 @@ class App:
             clock=self.clock,
             bus=self.bus,
             archive=self._archive(),
-            tape=Hub(upstream, self.clock, self._tasks, venues_off=off, relay=self._relay()),
+            tape=Hub(upstream, self.clock, self._tasks, venues_off=off, relay=self._relay(space)),
             deadline=self.settings.deadline,
             pinned_now=self.settings.now_ms if self.kind == "replay" else None,
             venues_off=off,
@@ -132,10 +141,9 @@ class App:
             )
         return Archive(self._store, clock=self.clock, soon=self.soon, retention_ms=retention_ms)
 
-    def _relay(self) -> "Relay | None":
+    def _relay(self, space: str) -> "Relay | None":
         """What shares the tape and the notices with other replicas; None where there are none."""
-        sort = self.settings.store.partition(":")[0]
-        if sort not in ("redis", "rediss") or self.kind == "replay" or self.settings.now:
+        if not space:
             return None
         from uuid import uuid4  # noqa: PLC0415 - only fleets need it
 
@@ -146,12 +154,34 @@ class App:
 
         server, me = RedisServer(self.settings.store), uuid4().hex[:16]
         self._fleet = server
-        notices = FleetNotices(server, self.kind, me, self.bus.hear)
+        notices = FleetNotices(server, space, me, self.bus.hear)
         self.bus.spread = notices.tell
-        relay = Relay(Channel(server, self.kind, me), self.clock)
+        relay = Relay(Channel(server, space, me), self.clock)
         self.soon(notices.run)
         self.soon(relay.run)
         return relay
+
+    def _space(self) -> str:
+        """Whose answers fit ours, among all that share our store; empty: nobody's.
+
+        Recordings need no venue, and are others for everyone. A clock that is held or stands in
+        for the machine's, faults, and what watches the wire belong to this process alone.
+        """
+        settings = self.settings
+        own_time = bool(settings.now) or not isinstance(self.clock, SystemClock)
+        shared = settings.store.startswith(("redis:", "rediss:"))
+        if not shared or own_time or settings.faults or self._wrap or self.kind == "replay":
+            return ""
+        if self.kind == "sim":
+            # A market is one by its seed, or by where it runs.
+            return settings.source if settings.source != "sim" else f"sim:{settings.seed}"
+        return self.kind
+
+    def _link(self) -> "Link":
+        from mmflow_mcp.fleet.link import Link  # noqa: PLC0415 - only for a fleet
+        from mmflow_mcp.fleet.redis import RedisServer  # noqa: PLC0415
+
+        return Link(RedisServer(self.settings.store), self.clock)
 
     def used(self) -> None:
         """Somebody has asked something: what was waiting for that begins."""

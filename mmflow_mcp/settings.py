@@ -65,7 +65,8 @@ class Settings:
     store: str = knob(
         "MMFLOW_STORE",
         "where history is kept: sqlite:PATH, redis://HOST, memory, or off; empty: one SQLite file"
-        " in the data folder (simulated and replayed history stays in memory)",
+        " in the data folder (simulated and replayed history stays in memory); with redis, replicas"
+        " are one fleet",
         "",
     )
     record: str = knob(

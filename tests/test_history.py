@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from cachefleets import until
 from worlds import MARKET, NOW, ask, counted, envelope, world
 
 from mmflow_mcp.app import App, running
@@ -271,6 +272,17 @@ class TestRecording:
         # What was unknown is absent, not zero.
         assert [] == premium["data"]["points"]
         assert "sim:flows:history" == told["meta"]["source"]
+
+    async def test_a_store_that_is_away_ends_nothing(self) -> None:
+        """Neither the hourly pruning nor the lease that cannot be given back fails the app."""
+        nowhere = "redis://127.0.0.1:1"
+        lease = open_lease(nowhere, "sim", None, "recorder", lifetime_ms=1000)
+        clock = FixedClock(NOW)
+        async with moving(clock, venues_off=ONLY_TWO, store=nowhere, record="off") as app:
+            recorder = Recorder(app.core(), "light", lease)
+            app.soon(recorder.run)
+            await until(lambda: "prune" in recorder.health.failures)
+        assert f"{nowhere}/0 cannot be reached" == recorder.health.failures["prune"]
 
     async def test_one_of_two_recorders_leads(self, tmp_path: Path) -> None:
         """On one file; the other takes over when it has gone."""

@@ -401,3 +401,47 @@ async def test_it_tells_which_hosts_are_left_alone(world: World) -> None:
     world.mood = None
     await world.ask()
     assert [] == world.breaker.refused()
+
+
+class TestLearning:
+    """What a host answers to other replicas counts here too."""
+
+    async def test_failures_of_others_open_it(self, world: World) -> None:
+        """Three that the host itself has answered, here and elsewhere, then nothing is sent."""
+        await world.fail(VenueHttp(503))
+        for _ in range(2):
+            world.breaker.learn(HOST, VenueHttp(503), 0.1)
+        sent = len(world.inner.asked)
+        assert "http 503" == await world.ask()
+        assert sent == len(world.inner.asked)
+
+    async def test_a_limit_told_to_others_is_kept_here(self, world: World) -> None:
+        """For as long as the venue said."""
+        limit = VenueRateLimited(429, retry_after=7.0)
+        world.breaker.learn(HOST, limit, 0.1)
+        assert limit.reason == await world.ask()
+        assert [] == world.inner.asked
+        world.clock.advance(7)
+        assert "ok" == await world.ask()
+
+    @pytest.mark.parametrize(
+        "error",
+        [GEO, VenueRefused("refused: x"), VenueTimeout("timeout: x"), VenueChanged("changed: x")],
+        ids=lambda error: error.reason,
+    )
+    async def test_where_others_are_says_nothing_of_here(
+        self, world: World, error: VenueError
+    ) -> None:
+        """Their location and their network are not ours."""
+        for _ in range(5):
+            world.breaker.learn(HOST, error, 0.1)
+        assert "ok" == await world.ask()
+
+    async def test_what_was_under_way_is_no_further_failure(self, world: World) -> None:
+        """Flights of others that began before it opened do not make the pause longer."""
+        await world.fail(VenueHttp(500), 3)
+        for _ in range(4):
+            world.breaker.learn(HOST, VenueHttp(500), 5.0)
+        world.mood = None
+        world.clock.advance(breaker.FIRST_PAUSE)
+        assert "ok" == await world.ask()

@@ -212,3 +212,13 @@ async def test_sockets_cost_nothing() -> None:
     for _ in range(3):
         await world.budget.handle_async_request(httpx2.Request("GET", f"wss://{A}/ws"))
     assert ([0, 0, 0], []) == (world.times, world.sleep.pauses)
+
+
+async def test_what_other_replicas_spend_counts() -> None:
+    """The fleet keeps to the published rate as one; what they spent leaves in its time."""
+    world = World(Meter((A, B), 20, 10))
+    world.budget.learn(A, 12, 4.0)
+    world.budget.learn(OTHER, 100, 0.0)
+    await world.ask(weight=8)
+    await world.ask(B, weight=5)
+    assert [0.0, 6.0] == world.times

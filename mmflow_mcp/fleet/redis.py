@@ -99,3 +99,10 @@ def place_of(url: str) -> str:
     if parts.scheme not in ("redis", "rediss") or not host or not (database or "0").isdigit():
         raise BadQuestion("store", "the address of the server is none.", fits=FITS)
     return f"{parts.scheme}://{host}:{port}/{database or 0}"
+
+
+def lacks_script(answer: object) -> bool:
+    """Whether an answer says that the server does not know a script by its digest."""
+    from redis.exceptions import NoScriptError  # noqa: PLC0415 - optional
+
+    return isinstance(answer, NoScriptError)

@@ -5,12 +5,13 @@ A cell that was missed is a gap and stays one. Who holds the lease samples; the 
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import anyio
 
 from mmflow_mcp.core.core import Core
-from mmflow_mcp.errors import MmflowError
+from mmflow_mcp.errors import MmflowError, StoreError
 from mmflow_mcp.fleet.lease import Lease
 from mmflow_mcp.metrics.declare import FULL, LEVELS, Sample, Sampling, samplings
 from mmflow_mcp.series.store import Batch, Point, SeriesKey, cell
@@ -74,7 +75,8 @@ class Recorder:
                     self._line.clear()
                 await self._sleep(self._pause())
         finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(2):
+            # What cannot be given back now ends by itself.
+            with anyio.CancelScope(shield=True), anyio.move_on_after(2), suppress(StoreError):
                 await self._lease.release()
 
     async def _leads(self) -> bool:
@@ -94,9 +96,21 @@ class Recorder:
         async with anyio.create_task_group() as tasks:
             for one in due:
                 tasks.start_soon(self.sample, one, cell(now, one.every_ms))
-        if now - self._pruned >= _HOUR_MS and self._core.archive.store is not None:
-            self._pruned = now
-            await self._core.archive.store.prune(now)
+        if now - self._pruned >= _HOUR_MS:
+            await self._prune(now)
+
+    async def _prune(self, now: int) -> None:
+        """Remove what is past the retention; while the store is away, it is tried again later."""
+        store = self._core.archive.store
+        if store is None:
+            return
+        try:
+            await store.prune(now)
+        except StoreError as error:
+            self.health.failures["prune"] = str(error)
+            return
+        self._pruned = now
+        self.health.failures.pop("prune", None)
 
     def _is_due(self, one: Sampling, now: int) -> bool:
         at = cell(now, one.every_ms)

@@ -1,7 +1,7 @@
 """`mmflow-mcp doctor`: every venue asked for every capability it claims."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -94,9 +94,11 @@ async def diagnose(core: Core) -> list[Finding]:
 
 def run_doctor(settings: Settings) -> int:
     """Print the table; 1 when something is wrong."""
+    # Copies of other replicas' answers would tell how venues answer those.
+    own = replace(settings, store="memory")
 
     async def run() -> int:
-        async with running(settings) as app:
+        async with running(own) as app:
             core = app.core()
             findings = await diagnose(core)
             rows = [

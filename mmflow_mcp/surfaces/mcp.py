@@ -169,6 +169,9 @@ def build_server(app: App) -> MCPServer:
     form = app.settings.tool_rows
     definitions = tool_definitions(form, app.settings.tools)
     known = Remembered(app.clock)
+    if app.link is not None:
+        # What is kept says whether there is a fleet.
+        app.link.on_turn(known.clear)
     bridge = BusBridge(app.bus)
     lists = CacheHint(ttl_ms=3_600_000, scope="public")
     server = Server(

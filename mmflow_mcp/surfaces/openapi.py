@@ -258,6 +258,10 @@ def _shared() -> Schema:
             "source": {"type": "string", "description": "The calls that were made"},
             "partial": {"type": "boolean", "description": "Something that was asked is missing"},
             "sources": {"type": "array", "items": {"$ref": "#/components/schemas/Source"}},
+            "fleet": {
+                "type": "string",
+                "description": "Only while this replica has lost the others: that, and why",
+            },
         },
         "required": ["fetchedAt", "source", "partial", "sources"],
         "additionalProperties": True,

@@ -4,7 +4,7 @@ import difflib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -143,8 +143,24 @@ def _spec(e: Endpoint, name: str) -> dict[str, Any]:
 
 
 async def answer(core: Core, asked: Asked) -> Answer[Any]:
-    """Ask the endpoint."""
-    return await asked.endpoint.handler(core, asked.query)
+    """Ask the endpoint; see `answered`."""
+    return await answered(core, asked.endpoint, asked.query)
+
+
+async def answered(core: Core, e: Endpoint, query: Any) -> Answer[Any]:
+    """Ask an endpoint. `meta.fleet` says so where this replica has lost the others."""
+    try:
+        found = await e.handler(core, query)
+    except AllVenuesFailed as error:
+        error.meta |= _fleet(core)
+        raise
+    told = _fleet(core)
+    return replace(found, meta={**found.meta, **told}) if told else found
+
+
+def _fleet(core: Core) -> dict[str, Any]:
+    link = core.upstream.link
+    return {} if link is None or link.together else {"fleet": f"alone: {link.reason}"}
 
 
 def envelope(found: Answer[Any]) -> dict[str, Any]:

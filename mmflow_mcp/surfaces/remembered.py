@@ -39,3 +39,7 @@ class Remembered:
         """Keep a result until that monotonic time."""
         if until > self._clock.monotonic() and self._size(result) <= self._most:
             self._results[question] = (until, result)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._results.clear()

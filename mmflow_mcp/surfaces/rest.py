@@ -59,6 +59,9 @@ class Rest:
         self._most = most_at_once
         self._asking = 0
         self._known = Remembered(app.clock, most=KEPT_BYTES, size=lambda page: page.size)
+        if app.link is not None:
+            # What is kept says whether there is a fleet.
+            app.link.on_turn(self._known.clear)
         self._routes: dict[str, Route] = {DOCUMENT: self._document}
         self._examples = {DOCUMENT: DOCUMENT}
         self._counted = {DOCUMENT: ("rest", "openapi")}
@@ -132,7 +135,7 @@ class Rest:
         async def answer(given: Arguments) -> tuple[Finished, float]:
             query = questions.validated(e, given)
             self._app.used()
-            found = await e.handler(self._app.core(), query)
+            found = await questions.answered(self._app.core(), e, query)
             ttl = min(e.ttl, PARTIAL_TTL) if found.meta["partial"] else e.ttl
             whole = questions.envelope(found)
             content, partial = whole["data"] if bare else whole, found.meta["partial"]

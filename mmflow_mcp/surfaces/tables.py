@@ -136,6 +136,8 @@ def about(meta: dict[str, Any], shape: Shape, asked: Asked) -> str:
     if "covered" in meta and "since" in meta["covered"]:
         since = meta["covered"]["since"]
         lines.append(f"  complete since {iso(since) if since else 'no moment yet'}")
+    if "fleet" in meta:
+        lines.append(f"  fleet: {meta['fleet']}")
     if "times" in meta:
         lines.append(f"  times: {meta['times']}")
     if shape.left_out:

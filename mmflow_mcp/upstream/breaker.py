@@ -6,6 +6,7 @@ other block for ten minutes and then twice as long each time, a rate limit for a
 venue said.
 """
 
+import math
 from dataclasses import dataclass
 
 import anyio
@@ -37,7 +38,8 @@ SLOW = 3.0
 class _State:
     """What is known of one host. `error` is why it is not asked, None while it is.
 
-    `turn` counts the openings, so that an answer can be told to be older than the last one.
+    `turn` counts the openings, so that an answer can be told to be older than the last one, which
+    was at `opened`.
     """
 
     failures: int = 0
@@ -45,15 +47,18 @@ class _State:
     limits: int = 0
     blocks: int = 0
     turn: int = 0
+    opened: float = -math.inf
     open_until: float = 0.0
     error: VenueError | None = None
     probing: bool = False
 
-    def open(self, error: VenueError, until: float) -> None:
-        """Refuse until then. What is already refused for longer stays so."""
+    def open(self, error: VenueError, now: float, pause: float) -> None:
+        """Refuse from now on for a pause. What is already refused for longer stays so."""
+        until = now + pause
         if self.error is None or until > self.open_until:
             self.error, self.open_until = error, until
         self.turn += 1
+        self.opened = now
 
     def close(self) -> None:
         """The host answers: forget its failures."""
@@ -118,6 +123,17 @@ class BreakerTransport(httpx2.AsyncBaseTransport):
                 found.append(Refused(host, state.error.reason, left))
         return found
 
+    def learn(self, host: str, error: VenueError, seconds: float) -> None:
+        """Take in what a host answered to another replica, which had asked so many seconds ago.
+
+        Only its own words count, a status that says it fails or a limit: that it could not be
+        reached from there, or does not serve that place, says nothing of here.
+        """
+        if isinstance(error, VenueHttp) and _is_failure(error):
+            state = self._states.setdefault(host, _State())
+            older = self._clock.monotonic() - seconds < state.opened
+            self._failed(state, error, state.turn - older)
+
     def _admit(self, state: _State) -> bool:
         """Whether this request is the one that tries a failed host again; raises while open."""
         if state.error is None:
@@ -145,16 +161,16 @@ class BreakerTransport(httpx2.AsyncBaseTransport):
         # What was under way when the host was found failing is no further failure of it.
         first = turn == state.turn
         if isinstance(error, VenueBlocked):
-            state.open(error, now + _block_pause(error, state.blocks))
+            state.open(error, now, _block_pause(error, state.blocks))
             state.blocks += first
         elif isinstance(error, VenueRateLimited):
-            state.open(error, now + (error.retry_after or _rate_pause(error, state.limits)))
+            state.open(error, now, error.retry_after or _rate_pause(error, state.limits))
             state.limits += first
         elif _is_failure(error):
             state.failures += first
             # A host that fails when it is tried again is left alone after that one failure.
             if first and (state.failures >= FAILURES_TO_OPEN or state.error is not None):
-                state.open(error, now + state.pause)
+                state.open(error, now, state.pause)
                 state.pause = min(state.pause * 2, LONGEST_PAUSE)
         elif isinstance(error, (VenueRejected, VenueHttp)):
             # It refused the request, so it is there.

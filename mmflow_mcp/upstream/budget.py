@@ -120,6 +120,15 @@ class BudgetTransport(httpx2.AsyncBaseTransport):
                     window.pause, window.paused_until = error, max(until, window.paused_until)
             raise
 
+    def learn(self, host: str, weight: float, seconds: float) -> None:
+        """Count what another replica has spent, which had asked so many seconds ago.
+
+        Replicas often share an address, so the fleet keeps to the published rates as one.
+        """
+        spend = _Spend(self._clock.monotonic() - seconds, weight)
+        for window in self._windows.get(host, ()):
+            window.take(spend)
+
     async def _spend(self, windows: list[_Window], weight: float, request: httpx2.Request) -> bool:
         """Wait for the budget and spend it; False when the venue asked for a pause meanwhile.
 

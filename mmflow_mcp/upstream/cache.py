@@ -15,7 +15,8 @@ import httpx2
 from cachetools import LRUCache
 
 from mmflow_mcp.clock import Clock
-from mmflow_mcp.errors import VenueChanged, VenueError, VenueTimeout
+from mmflow_mcp.errors import VenueError, VenueTimeout
+from mmflow_mcp.upstream.answers import examine, wire_of
 from mmflow_mcp.upstream.shelf import Shelf
 from mmflow_mcp.upstream.wire import Call, Wire
 
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("mmflow_mcp")
 
 _Key = tuple[str, bytes | None]
-# How a check fails on a document that it did not foresee.
-_SURPRISES = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
-# Bytes from which on a document is checked in a worker thread, so that others are served meanwhile.
-_LARGE = 100_000
 
 
 class Fault(VenueError):
@@ -72,7 +69,8 @@ class _Flight:
 class CacheTransport(httpx2.AsyncBaseTransport):
     """Answers from memory while fresh, joins a flight under way, or starts one.
 
-    The layer below gives the decoded answer in `extensions["doc"]`. The answer of a cached call
+    The layer below gives the decoded answer in `extensions["doc"]`, or, where it may be older than
+    this moment, its `Wire`. The answer of a cached call
     carries its `Wire` in `extensions["wire"]`, and in `extensions["stale"]` the failure that an
     old copy stands in for. Requests without a `Call` (sockets) pass through.
     """
@@ -192,21 +190,14 @@ class CacheTransport(httpx2.AsyncBaseTransport):
         if kept is None:
             return None
         try:
-            await _check(kept, call)
+            await examine(kept, call)
         except VenueError:
             return None
         return kept
 
     async def _read(self, request: httpx2.Request, call: Call) -> tuple[Wire, bytes]:
         response = await self._inner.handle_async_request(request)
-        wire = Wire(
-            response.extensions["doc"],
-            fetched_at=response.extensions.get("read_at") or self._clock.now_ms(),
-            read=self._clock.monotonic(),
-            size=len(response.content) + 256,
-        )
-        await _check(wire, call)
-        return wire, response.content
+        return await wire_of(response, call, self._clock), response.content
 
     def _store(self, call: Call, wire: Wire) -> None:
         # An answer larger than the whole cache is still an answer; it is only not kept.
@@ -220,21 +211,6 @@ class CacheTransport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close what lies below."""
         await self._inner.aclose()
-
-
-async def _check(wire: Wire, call: Call) -> None:
-    """Raise a `VenueError` unless the document is what the call expects."""
-    if call.check is None:
-        return
-    try:
-        if wire.size > _LARGE:
-            await anyio.to_thread.run_sync(wire.parsed, call.check)
-        else:
-            wire.parsed(call.check)
-    except _SURPRISES as error:
-        kind = type(error).__name__
-        what = f"changed: the answer is not in the documented shape ({kind})"
-        raise VenueChanged(what) from error
 
 
 def _response(wire: Wire, *, stale: str | None = None) -> httpx2.Response:

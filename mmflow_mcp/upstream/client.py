@@ -2,7 +2,7 @@
 
 The layers are transports under one interface, from the top:
 
-    cache > breaker > retry > budget > traffic > judge > base
+    cache > (fleet) > breaker > retry > budget > traffic > judge > base
 
 The base is the network, the simulated venues or recordings.
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
     from opentelemetry.trace import Tracer
 
+    from mmflow_mcp.fleet.link import Link
+    from mmflow_mcp.upstream.fleet_cache import Flown
     from mmflow_mcp.upstream.streams import Stream
 
 _ACCEPT = {"json": "application/json", "text": "text/html, text/csv;q=0.9, */*;q=0.5"}
@@ -41,7 +43,8 @@ class Upstream:
     """Asks venues. `kind` is where the bytes come from: live, sim or replay.
 
     `shelf`: where last good answers are kept; in memory unless one is given. `tracer`: makes a
-    span of every request.
+    span of every request. `link`: the way to the replicas that answers are shared with, `space`
+    whose answers fit ours.
     """
 
     def __init__(
@@ -58,8 +61,11 @@ class Upstream:
         attempt_seconds: float = 6.0,
         shelf: Shelf | None = None,
         tracer: "Tracer | None" = None,
+        link: "Link | None" = None,
+        space: str = "",
     ) -> None:
         self.kind = kind
+        self.link = link
         self.clock = clock
         self.health = HealthLedger(clock)
         judged = JudgeTransport(
@@ -76,10 +82,24 @@ class Upstream:
             from mmflow_mcp.upstream.spans import SpanTransport  # noqa: PLC0415 - where it is wanted
 
             counted = SpanTransport(counted, tracer, venues or {})
-        spent = BudgetTransport(counted, clock, meters)
-        breaker = BreakerTransport(RetryTransport(spent, clock), clock)
+        self._venues = venues or {}
+        self._budget = BudgetTransport(counted, clock, meters)
+        self._breaker = BreakerTransport(RetryTransport(self._budget, clock), clock)
+        below: httpx2.AsyncBaseTransport = self._breaker
+        if link is not None:
+            from mmflow_mcp.upstream.fleet_cache import FleetCacheTransport  # noqa: PLC0415 - fleet
+
+            below = FleetCacheTransport(
+                below,
+                link,
+                space=space or kind,
+                clock=clock,
+                tasks=tasks,
+                attempt_seconds=attempt_seconds,
+                learn=self._learn,
+            )
         self._cache = CacheTransport(
-            breaker,
+            below,
             clock=clock,
             tasks=tasks,
             max_bytes=cache_bytes,
@@ -90,7 +110,7 @@ class Upstream:
             transport=self._cache, trust_env=False, timeout=attempt_seconds
         )
         self.peek = self._cache.peek
-        self.refused = breaker.refused
+        self.refused = self._breaker.refused
         self.cached = self._cache.counts
 
     async def fetch(self, call: Call, deadline: float) -> tuple[Wire, str | None]:
@@ -111,6 +131,15 @@ class Upstream:
         )
         response = await self._client.send(request)
         return response.extensions["wire"], response.extensions["stale"]
+
+    def _learn(self, flown: "Flown") -> None:
+        """Take in what another replica's flight came to: what it spent, and what the venue said."""
+        if flown.weight:
+            self._budget.learn(flown.host, flown.weight, flown.seconds)
+        if flown.error is not None:
+            self._breaker.learn(flown.host, flown.error, flown.seconds)
+        elif flown.answered:
+            self.health.answered(self._venues.get(flown.host, flown.host), flown.seconds)
 
     def socket(self, url: str, **options: Any) -> AbstractAsyncContextManager[Any]:
         """A WebSocket through the same layers."""

@@ -9,11 +9,9 @@ import ssl
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import anyio
 import httpx2
-import pydantic_core
 
 from mmflow_mcp.clock import Clock
 from mmflow_mcp.errors import (
@@ -27,6 +25,7 @@ from mmflow_mcp.errors import (
     VenueRejected,
     VenueTimeout,
 )
+from mmflow_mcp.upstream.answers import decoded
 from mmflow_mcp.upstream.health import HealthLedger
 from mmflow_mcp.upstream.wire import ROOM, Call, Form, time_left
 
@@ -120,8 +119,7 @@ class JudgeTransport(httpx2.AsyncBaseTransport):
         )
         if error is not None:
             raise error
-        doc = body.decode("utf-8", "replace") if form == "text" else _decoded(body)
-        kept = {"doc": doc, "read_at": response.extensions.get("read_at")}
+        kept = {"doc": decoded(body, form), "read_at": response.extensions.get("read_at")}
         return httpx2.Response(status, content=body, extensions=kept)
 
     def _refused(
@@ -167,13 +165,6 @@ async def _read(response: httpx2.Response) -> bytes:
     finally:
         await response.aclose()
     return b"".join(parts)
-
-
-def _decoded(body: bytes) -> Any:
-    try:
-        return pydantic_core.from_json(body, allow_inf_nan=False)
-    except ValueError:
-        raise VenueChanged("changed: the answer is not JSON, or was cut short") from None
 
 
 def _unrecorded(status: int, headers: Mapping[str, str]) -> VenueError | None:
