@@ -91,8 +91,9 @@ class App:
 
         venues = roll().values()
         base = self._base()
-        space = self._space()
-        self.link = self._link() if space else None
+        # A clock that stands in for the machine's makes ages that no other replica knows.
+        together = self._shares() and isinstance(self.clock, SystemClock)
+        self.link = self._link() if together else None
         upstream = Upstream(
             base if self._wrap is None else self._wrap(base),
             kind=self.kind,
@@ -107,7 +108,7 @@ class App:
             shelf=Shelf(self._kept_in(), kind=self.kind, clock=self.clock),
             tracer=self.tracer,
             link=self.link,
-            space=space,
+            space=self._market(),
         )
         if self.link is not None:
             self.soon(self.link.run)
@@ -118,7 +119,7 @@ class App:
             clock=self.clock,
             bus=self.bus,
             archive=self._archive(),
-            tape=Hub(upstream, self.clock, self._tasks, venues_off=off, relay=self._relay(space)),
+            tape=Hub(upstream, self.clock, self._tasks, venues_off=off, relay=self._relay()),
             deadline=self.settings.deadline,
             pinned_now=self.settings.now_ms if self.kind == "replay" else None,
             venues_off=off,
@@ -141,9 +142,9 @@ class App:
             )
         return Archive(self._store, clock=self.clock, soon=self.soon, retention_ms=retention_ms)
 
-    def _relay(self, space: str) -> "Relay | None":
+    def _relay(self) -> "Relay | None":
         """What shares the tape and the notices with other replicas; None where there are none."""
-        if not space:
+        if not self._shares():
             return None
         from uuid import uuid4  # noqa: PLC0415 - only fleets need it
 
@@ -154,26 +155,27 @@ class App:
 
         server, me = RedisServer(self.settings.store), uuid4().hex[:16]
         self._fleet = server
-        notices = FleetNotices(server, space, me, self.bus.hear)
+        notices = FleetNotices(server, self._market(), me, self.bus.hear)
         self.bus.spread = notices.tell
-        relay = Relay(Channel(server, space, me), self.clock)
+        relay = Relay(Channel(server, self._market(), me), self.clock)
         self.soon(notices.run)
         self.soon(relay.run)
         return relay
 
-    def _space(self) -> str:
-        """Whose answers fit ours, among all that share our store; empty: nobody's.
+    def _shares(self) -> bool:
+        """Whether there may be other replicas that our answers fit.
 
-        Recordings need no venue, and are others for everyone. A clock that is held or stands in
-        for the machine's, faults, and what watches the wire belong to this process alone.
+        Recordings need no venue, and are others for everyone. A moment that is held, faults, and
+        what watches the wire belong to this process alone.
         """
         settings = self.settings
-        own_time = bool(settings.now) or not isinstance(self.clock, SystemClock)
-        shared = settings.store.startswith(("redis:", "rediss:"))
-        if not shared or own_time or settings.faults or self._wrap or self.kind == "replay":
-            return ""
+        own = settings.now or settings.faults or self._wrap or self.kind == "replay"
+        return settings.store.startswith(("redis:", "rediss:")) and not own
+
+    def _market(self) -> str:
+        """Whose answers fit ours: a simulated market is one by its seed, or by where it runs."""
+        settings = self.settings
         if self.kind == "sim":
-            # A market is one by its seed, or by where it runs.
             return settings.source if settings.source != "sim" else f"sim:{settings.seed}"
         return self.kind
 

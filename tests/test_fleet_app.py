@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -197,11 +198,19 @@ async def test_a_replica_that_lost_the_others_says_so(own_server: RedisProcess, 
             alone = (await http.get(PATH)).json()
             one.forget()
             asked_anew = (await http.get("/api/v1/perps/oi?coins=BTC&venues=bybit")).json()
+            ready = (await http.get("/readyz")).json()
+            pages = [(await http.get(path)).text for path in ("/status", "/metrics")]
         finally:
             own_server.start()
         await until(lambda: one.link.together)
         after = (await http.get(PATH)).json()
-    said = f"alone: redis://127.0.0.1:{own_server.port}/0 cannot be reached"
+        healed = (await http.get("/status?format=json")).json()["fleet"]
+    assert "degraded" == ready["checks"]["fleet"]["status"]
+    assert "On its own: the fleet" in pages[0]
+    assert "mmflow_fleet_together 0.0" in pages[1]
+    assert str(own_server.port) not in json.dumps(ready["checks"]["fleet"]) + pages[0] + pages[1]
+    assert "together" == healed["state"]
+    said = "alone: the fleet's server cannot be reached"
     assert said == alone["meta"].pop("fleet")
     assert (before["data"], before["meta"]) == (alone["data"], alone["meta"])
     assert said == asked_anew["meta"]["fleet"]
@@ -240,9 +249,10 @@ async def test_a_failure_of_all_venues_says_so_too(own_server: RedisProcess) -> 
 async def test_whose_answers_are_shared(settings: dict[str, Any], expected: str) -> None:
     """Kinds and markets keep apart; what belongs to one process alone is not shared."""
     async with anyio.create_task_group() as tasks:
-        assert expected == App(Settings(**settings), tasks)._space()
+        app = App(Settings(**settings), tasks)
+        assert expected == (app._market() if app._shares() else "")
         watched = App(Settings(**settings), tasks, wrap=lambda base: base)
-        assert "" == watched._space()
+        assert not watched._shares()
 
 
 @in_time

@@ -50,7 +50,7 @@ async def test_a_server_that_nobody_has_asked_is_ready_and_stays_idle() -> None:
         assert app.built is None
     assert (200, "ready", "sim") == (status, said["status"], said["source"])
     assert {"off"} == {check["status"] for check in said["checks"].values()}
-    assert {"history", "recorder", "tape", "venues"} == set(said["checks"])
+    assert {"fleet", "history", "recorder", "tape", "venues"} == set(said["checks"])
 
 
 async def test_parts_in_use_are_told() -> None:

@@ -21,6 +21,8 @@ from mmflow_mcp.fleet.redis import RedisServer, lacks_script
 log = logging.getLogger("mmflow_mcp")
 
 T = TypeVar("T")
+# What the server is called where its address is nobody's business.
+SHARED = "the fleet's server"
 Told = Callable[[bytes], None]
 
 # No question waits longer for the server; to get to it anew, the background may take so long.
@@ -268,7 +270,8 @@ class Link:
     def _lost(self, error: StoreError) -> None:
         if self.reason is None:
             log.warning("this replica is on its own: %s", error)
-            self._turn_to(str(error))
+            # Callers read the reason: where the server lies is nothing to them.
+            self._turn_to(str(error).replace(self.name, SHARED))
 
     def _found(self) -> None:
         if self.reason is not None:

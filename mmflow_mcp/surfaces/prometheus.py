@@ -16,6 +16,7 @@ from starlette.responses import Response
 from mmflow_mcp import __version__
 from mmflow_mcp.app import App
 from mmflow_mcp.core.core import Core
+from mmflow_mcp.surfaces.fleets import fleet_facts
 from mmflow_mcp.surfaces.guarding import Guard
 from mmflow_mcp.surfaces.sse import Stream
 from mmflow_mcp.surfaces.stopping import EndStreams
@@ -83,6 +84,23 @@ class Metrics:
             yield from _upstream(core)
             yield from _tape(core)
             yield from _kept(app, core)
+            yield from _fleet(app)
+
+
+def _fleet(app: App) -> "Iterator[Metric]":
+    facts = fleet_facts(app)
+    if facts is None:
+        return
+    together = float(facts["state"] == "together")
+    yield _gauge("mmflow_fleet_together", "Whether the fleet is reached", [((), together)])
+    asked = {"hit": facts["hits"], "miss": facts["asks"] - facts["hits"]}
+    about = "What was looked for in the cache that the fleet shares"
+    yield _counter("mmflow_fleet_askings", about, _one(asked), ("result",))
+    feeds = [((one["venue"], one["channel"], one["role"]), 1.0) for one in facts["feeds"]]
+    yield _gauge("mmflow_fleet_feed", "What this replica is to a feed", feeds, _FEED)
+
+
+_FEED = ("venue", "channel", "role")
 
 
 class _Collector:

@@ -20,6 +20,7 @@ from mmflow_mcp.checks import Check, Checks, Look
 from mmflow_mcp.errors import MmflowError, StoreError
 from mmflow_mcp.metrics.declare import samplings
 from mmflow_mcp.series.store import SeriesKey, SeriesStore
+from mmflow_mcp.surfaces.fleets import fleet_check
 
 log = logging.getLogger("mmflow_mcp")
 
@@ -44,6 +45,7 @@ class Ready:
             "recorder": self._recorder,
             "tape": self._tape,
             "venues": self._venues,
+            "fleet": self._fleet,
         }
 
     def require_keys(self, ring: KeyRing) -> None:
@@ -143,6 +145,9 @@ class Ready:
             if not state.connected:
                 broken.append(f"{name}: {state.reason or 'not connected yet'}")
         return Check("degraded" if broken else "ok", "; ".join(broken), {"feeds": facts})
+
+    async def _fleet(self) -> Check:
+        return fleet_check(self._app)
 
     async def _venues(self) -> Check:
         core = self._app.built

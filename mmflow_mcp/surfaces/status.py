@@ -16,6 +16,7 @@ from mmflow_mcp.endpoints.params import venues_of
 from mmflow_mcp.metrics.declare import samplings
 from mmflow_mcp.rows import camel
 from mmflow_mcp.series.store import cell
+from mmflow_mcp.surfaces.fleets import fleet_facts
 from mmflow_mcp.tape.hub import TRADES, Hub
 from mmflow_mcp.upstream.health import Health
 from mmflow_mcp.venues import roll
@@ -44,10 +45,11 @@ def health_object(health: Health, *, recent: bool = False) -> dict[str, Any]:
 def status_facts(app: App, *, recent: bool = True) -> dict[str, Any]:
     """Everything there is to tell of this server's health, secrets and places left out.
 
-    Every venue that is live, the recorder, the feeds. Times in epoch ms, spans in seconds.
+    Every venue that is live, the recorder, the feeds, the fleet if there is one. Times in epoch ms,
+    spans in seconds.
     `recent`: with the last latencies one by one, which a model need not read.
     """
-    core = app.built
+    core, fleet = app.built, fleet_facts(app)
     return {
         "source": app.kind,
         "version": __version__,
@@ -55,6 +57,7 @@ def status_facts(app: App, *, recent: bool = True) -> dict[str, Any]:
         "venues": _venues(app, core, recent=recent),
         "recorder": _recorder(app),
         "feeds": [] if core is None else _feeds(core.tape),
+        **({} if fleet is None else {"fleet": fleet}),
     }
 
 

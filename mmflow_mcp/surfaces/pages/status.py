@@ -32,6 +32,7 @@ def status(site: Site, facts: Facts) -> Html:
         tag("section", _venues(facts), aria_labelledby="venues"),
         tag("section", _recorder(facts), aria_labelledby="recorder"),
         tag("section", _feeds(facts), aria_labelledby="feeds"),
+        *([] if "fleet" not in facts else [_fleet(facts["fleet"])]),
         tag("p", "The same as ", tag("a", "JSON", href="/status?format=json"), ".", class_="said"),
     ]
     return page(
@@ -197,3 +198,16 @@ def _feed(one: Facts, now: int, heads: tuple[str, ...]) -> Html:
         _cell(heads[6], one.get("reason", "-"), class_="long"),
         role="row",
     )
+
+
+def _fleet(told: Facts) -> Html:
+    """What this replica shares with the others."""
+    if told["state"] == "together":
+        said = f"One of a fleet: {told['hits']:,} of {told['asks']:,} answers came from others."
+    else:
+        said = f"On its own: {told['reason']}."
+    feeds = [f"{one['venue']} {one['channel']}: {one['role']}" for one in told["feeds"]]
+    inside = [tag("p", said), *([tag("p", "; ".join(feeds))] if feeds else [])]
+    head = tag("h2", "Fleet", id="fleet")
+    shared = tag("div", inside, id="shared", data_live=True)
+    return tag("section", head, shared, aria_labelledby="fleet")
