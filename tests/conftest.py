@@ -1,5 +1,6 @@
 """What every test may lean on."""
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -32,3 +33,8 @@ def rest_world() -> Iterator["Asker"]:
 
     with asking(tool_rows="objects") as asker:
         yield asker
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: many tests wait, for silent venues and for processes."""
+    return (os.cpu_count() or 1) + 1

@@ -239,7 +239,7 @@ class TestSockets:
         assert {path: f"{path} x" for path in ("/a", "/b", "/c")} == heard
 
     async def test_every_layer_is_passed(self) -> None:
-        """The handshake reaches the base through all five, none of which answers for it."""
+        """The handshake reaches the base through all six, none of which answers for it."""
         passed: list[str] = []
         async with echoing() as upstream:
             layer: Any = upstream._cache
@@ -264,6 +264,7 @@ class TestSockets:
             "BreakerTransport",
             "RetryTransport",
             "BudgetTransport",
+            "TrafficTransport",
             "JudgeTransport",
         ] == passed
 
