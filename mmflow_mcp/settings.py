@@ -1,21 +1,25 @@
 """Every knob, in one frozen dataclass. This is the only reader of the environment."""
 
 import os
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.setting_texts import (
+    check_networks,
+    check_traces,
+    host_names,
+    is_address,
+    is_source,
+    moment_of,
+    proxy_url,
+    yes_or_no,
+)
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-# No venue has data from before 1990, and what lies after 2200 is seconds or microseconds misread.
-FIRST_MOMENT = 631_152_000_000
-LAST_MOMENT = 7_258_118_400_000
 
 
 def knob(variable: str, description: str, default: str | float) -> Any:
@@ -132,7 +136,7 @@ class Settings:
             raise BadQuestion(
                 "MMFLOW_LOG", f"{self.log!r} is no level.", fits=", ".join(LOG_LEVELS)
             )
-        if not _is_source(self.source):
+        if not is_source(self.source):
             raise BadQuestion(
                 "source",
                 f"{self.source!r} is no source.",
@@ -144,11 +148,11 @@ class Settings:
             )
         if self.now:
             moment_of(self.now)
-        _check_networks(self.trusted_proxies)
+        check_networks(self.trusted_proxies)
         host_names(self.hosts)
-        _check_traces(self.traces)
+        check_traces(self.traces)
         if self.proxy and self.source == "live":
-            object.__setattr__(self, "proxy", _proxy_url(self.proxy))
+            object.__setattr__(self, "proxy", proxy_url(self.proxy))
 
     @property
     def now_ms(self) -> int | None:
@@ -170,85 +174,10 @@ _WORDS = (
     ("record", ("", "off", "light", "full"), "level"),
     ("log_format", ("text", "json"), "form"),
 )
-# A label of a host name, or an address, IPv6 without its brackets.
-_HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:.]*:[0-9a-f:.]*")
 
 
 def _variable(name: str) -> str:
     return next(str(f.metadata["variable"]) for f in fields(Settings) if f.name == name)
-
-
-def _check_networks(text: str) -> None:
-    if not text:
-        return
-    from ipaddress import ip_network  # noqa: PLC0415 - only when proxies are trusted
-
-    for part in text.split(","):
-        try:
-            ip_network(part.strip(), strict=False)
-        except ValueError:
-            raise BadQuestion(
-                "MMFLOW_TRUSTED_PROXIES",
-                f"{part.strip()[:60]!r} is no address or network.",
-                fits="10.0.0.0/8,192.0.2.7,fd00::/8",
-            ) from None
-
-
-def host_names(text: str) -> frozenset[str]:
-    """The names in a list of hosts, small, without ports. Raises `BadQuestion` for what is none."""
-    names = {part.strip().lower().strip("[]") for part in text.split(",") if part.strip()}
-    for name in sorted(names):
-        if not _HOST.fullmatch(name):
-            raise BadQuestion(
-                "MMFLOW_HOSTS",
-                f"{name[:60]!r} is no host name.",
-                fits="names without scheme and port: data.example.org,192.0.2.7",
-            )
-    return frozenset(names)
-
-
-def _check_traces(text: str) -> None:
-    if text and not _is_address(text):
-        # It is not repeated: it may hold a password.
-        raise BadQuestion(
-            "MMFLOW_TRACES",
-            "the address of the collector (or OTEL_EXPORTER_OTLP_...) is none.",
-            fits="http://HOST:4318/v1/traces",
-        )
-
-
-def _is_source(text: str) -> bool:
-    kind, colon, where = text.partition(":")
-    if kind == "replay":
-        return all(part.strip() for part in where.split(","))
-    if not colon:
-        return kind in ("live", "sim")
-    return kind == "sim" and _is_address(where)
-
-
-def _is_address(text: str) -> bool:
-    """Whether it is http(s)://HOST[:PORT][/PATH]."""
-    parts = urlsplit(text)
-    try:
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
-def _proxy_url(text: str) -> str:
-    """A proxy as a URL; HOST:PORT is http. It is never repeated: it may hold a password."""
-    url = text if "://" in text else f"http://{text}"
-    kinds = ["http", "https"]
-    if find_spec("socksio") is not None:
-        kinds += ["socks5", "socks5h"]
-    scheme, _, rest = url.partition("://")
-    if scheme not in kinds or not _is_address(f"http://{rest}"):
-        raise BadQuestion(
-            "MMFLOW_PROXY",
-            "the proxy (or HTTPS_PROXY) is no address that can be used.",
-            fits=" or ".join(f"{kind}://HOST:PORT" for kind in kinds),
-        )
-    return url
 
 
 def data_folder(
@@ -328,51 +257,13 @@ def user_places(
     )
 
 
-def _yes_or_no(variable: str, text: str) -> bool:
-    """A switch. What is neither is refused: a guard must not be off because of a typo."""
-    word = text.lower()
-    if word not in _SWITCH:
-        raise BadQuestion(variable, f"{text[:20]!r} is neither.", fits="true or false")
-    return _SWITCH[word]
-
-
-_SWITCH = {
-    **dict.fromkeys(("true", "1", "yes", "on"), True),
-    **dict.fromkeys(("false", "0", "no", "off"), False),
-}
-
-
-def moment_of(text: str) -> int:
-    """Epoch milliseconds or an ISO time (UTC unless it says otherwise), as epoch milliseconds.
-
-    Raises `BadQuestion` for anything else, epoch seconds included: as milliseconds they would be
-    a moment of January 1970.
-    """
-    from datetime import UTC, datetime  # noqa: PLC0415 - only when a moment is given
-
-    try:
-        ms = int(text)
-    except ValueError:
-        try:
-            at = datetime.fromisoformat(text)
-        except ValueError:
-            ms = 0
-        else:
-            ms = round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
-    if not FIRST_MOMENT <= ms < LAST_MOMENT:
-        raise BadQuestion(
-            "now", f"{text!r} is no time.", fits="epoch milliseconds or 2026-08-22T15:33:00Z"
-        )
-    return ms
-
-
 def _traces_of(env: Mapping[str, str]) -> str:
     """Where the standard variables of OpenTelemetry have spans sent; the first is taken whole."""
     whole = env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "").strip()
     base = env.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()
     url = whole or (f"{base.rstrip('/')}/v1/traces" if base else "")
     # They are meant for every program here: one that is no URL must not keep us from starting.
-    return url if _is_address(url) else ""
+    return url if is_address(url) else ""
 
 
 def from_environment(environment: Mapping[str, str] | None = None, **given: object) -> Settings:
@@ -390,7 +281,7 @@ def from_environment(environment: Mapping[str, str] | None = None, **given: obje
             continue
         kind: Any = type(f.default)
         try:
-            values[f.name] = _yes_or_no(variable, text) if kind is bool else kind(text)
+            values[f.name] = yes_or_no(variable, text) if kind is bool else kind(text)
         except ValueError:
             fits = "a whole number" if kind is int else "a number"
             raise BadQuestion(variable, f"{text!r} is no number.", fits=fits) from None

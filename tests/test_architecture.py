@@ -22,6 +22,7 @@ FLOORS = (
     ("venues", "analytics", "series", "access"),
     ("upstream",),
     ("settings", "fleet"),
+    ("setting_texts",),
     ("rows", "errors", "bus", "checks", "tally"),
     ("clock",),
 )

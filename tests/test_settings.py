@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from mmflow_mcp.errors import BadQuestion
-from mmflow_mcp.settings import Settings, data_folder, from_environment, moment_of
+from mmflow_mcp.setting_texts import moment_of
+from mmflow_mcp.settings import Settings, data_folder, from_environment
 
 AT = 1_787_412_780_000  # 2026-08-22T15:33:00Z
 VARIABLES = {f.name: f.metadata["variable"] for f in fields(Settings)}

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mmflow_mcp.clock import Clock
-from mmflow_mcp.settings import host_names
+from mmflow_mcp.setting_texts import host_names
 from mmflow_mcp.surfaces.rest import refusal
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
