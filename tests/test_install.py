@@ -146,11 +146,14 @@ class TestThePlaces:
 
     def test_variables_move_them(self) -> None:
         """XDG_CONFIG_HOME when it is absolute, CLAUDE_CONFIG_DIR, APPDATA."""
-        env = {"HOME": "/h", "XDG_CONFIG_HOME": "/c", "CLAUDE_CONFIG_DIR": "/work/claude"}
+        env = {"HOME": "/h", "XDG_CONFIG_HOME": "/c", "CLAUDE_CONFIG_DIR": "/h/o/claude"}
         places = user_places(env, "linux")
         assert "/c/Code/User/mcp.json" == str(locations(CLIENTS["vscode"], "linux", places)[0].file)
         code = locations(CLIENTS["claude-code"], "linux", places)[0]
-        assert ("/work/claude/.claude.json", "/work/claude") == (str(code.file), str(code.sign))
+        assert ("/h/o/claude/.claude.json", "/h/o/claude") == (
+            str(code.file),
+            str(code.sign),
+        )
         relative = UserPlaces(home="/h", config="c")
         assert "/h/.config/Code" == str(locations(CLIENTS["vscode"], "linux", relative)[0].sign)
         windows = user_places({"HOME": "/c/Users/u", "USERPROFILE": "C:\\Users\\u"}, "win32")

@@ -13,10 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from rests import client_of, served
 from worlds import world
 
-from mmflow_mcp.app import App
 from mmflow_mcp.endpoints.declare import endpoints
-from mmflow_mcp.surfaces.mcp import call_tool
-from mmflow_mcp.surfaces.remembered import Remembered
+from mmflow_mcp.surfaces.calls import Calls
 from mmflow_mcp.surfaces.resources import _answered
 from mmflow_mcp.tally import BOUNDS, Tally, outcome_of
 from mmflow_mcp.upstream.traffic import OTHER
@@ -49,10 +47,10 @@ async def no_progress(*_: object) -> None:
     """Progress that nobody asked for."""
 
 
-async def call(app: App, name: str, known: Remembered, **arguments: Any) -> None:
+async def call(calls: Calls, name: str, **arguments: Any) -> None:
     """One tool call."""
     nobody: Any = SimpleNamespace(report_progress=no_progress)
-    await call_tool(app, name, arguments, "columns", known, nobody)
+    await calls.answer(name, arguments, nobody)
 
 
 async def test_looking_starts_nothing() -> None:
@@ -80,9 +78,9 @@ async def test_questions_of_every_face_are_counted() -> None:
         ):
             await client.get(path)
         await client.head("/api/v1/openapi")
-        known = Remembered(app.clock)
+        calls = Calls(app)
         for venues in ("bybit", "bybit", "okx", "nosuch"):
-            await call(app, "get_funding", known, coins=["BTC"], venues=venues)
+            await call(calls, "get_funding", coins=["BTC"], venues=venues)
         await _answered(app, "get_markets", {})
         found = await scraped(client)
     for face, endpoint, outcome, count in (

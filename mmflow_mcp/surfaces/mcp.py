@@ -5,9 +5,7 @@ Tools are listed from `tools.json`; endpoints, venues and models load at the fir
 
 import difflib
 import json
-import logging
 from importlib.resources import files
-from time import perf_counter
 from typing import Any
 
 from mcp.server import MCPServer
@@ -28,20 +26,18 @@ from mcp.types import (
     ToolAnnotations,
 )
 from pydantic import ConfigDict
-from pydantic_core import to_json
 
 from mmflow_mcp import __version__
 from mmflow_mcp.app import App
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.surfaces import logs
 from mmflow_mcp.surfaces.apps import chart_pages
+from mmflow_mcp.surfaces.calls import Calls
 from mmflow_mcp.surfaces.charts import chart_of
 from mmflow_mcp.surfaces.icon import data_uri
 from mmflow_mcp.surfaces.notices import StreamNotices
-from mmflow_mcp.surfaces.remembered import Remembered
 from mmflow_mcp.surfaces.resources import add_resources
 from mmflow_mcp.surfaces.subscriptions import BusBridge, serve_subscriptions
-from mmflow_mcp.tally import Outcome, outcome_of
 
 # Hosts cut them at 2,048 characters.
 INSTRUCTIONS = """\
@@ -66,9 +62,6 @@ Read meta before concluding. partial true: something asked is missing and source
 say so, never fill it in. status stale: old, by ageMs. notListed: the venue has no such coin.
 truncated: rows were left out of total. asOf: the oldest reading used. A source beginning sim: or
 replay: is not the live market. An error names what would fit: correct the call."""
-
-
-log = logging.getLogger("mmflow_mcp")
 
 
 class AnyArgs(ArgModelBase):
@@ -166,12 +159,8 @@ def icons() -> list[Icon]:
 def build_server(app: App) -> MCPServer:
     """The server of both eras, for stdio and HTTP alike."""
     logs.set_up(app.settings)
-    form = app.settings.tool_rows
-    definitions = tool_definitions(form, app.settings.tools)
-    known = Remembered(app.clock)
-    if app.link is not None:
-        # What is kept says whether there is a fleet.
-        app.link.on_turn(known.clear)
+    definitions = tool_definitions(app.settings.tool_rows, app.settings.tools)
+    calls = Calls(app)
     bridge = BusBridge(app.bus)
     lists = CacheHint(ttl_ms=3_600_000, scope="public")
     server = Server(
@@ -181,7 +170,7 @@ def build_server(app: App) -> MCPServer:
         instructions=INSTRUCTIONS,
         icons=icons(),
         version=__version__,
-        tools=[_tool(app, d, form, known) for d in definitions],
+        tools=[_tool(calls, d) for d in definitions],
         cache_hints={
             "server/discover": lists,
             "tools/list": lists,
@@ -200,11 +189,11 @@ def build_server(app: App) -> MCPServer:
     return server
 
 
-def _tool(app: App, definition: dict[str, Any], form: str, known: Remembered) -> Tool:
+def _tool(calls: Calls, definition: dict[str, Any]) -> Tool:
     name = definition["name"]
 
     async def call(args: dict[str, Any], ctx: Context[Any, Any]) -> CallToolResult:
-        return await call_tool(app, name, args, form, known, ctx)
+        return await calls.answer(name, args, ctx)
 
     return Tool(
         fn=call,
@@ -220,82 +209,3 @@ def _tool(app: App, definition: dict[str, Any], form: str, known: Remembered) ->
         ),
         meta={"ui": {"resourceUri": chart}} if (chart := chart_of(name)) else None,
     )
-
-
-async def call_tool(
-    app: App,
-    name: str,
-    args: dict[str, Any],
-    form: str,
-    known: Remembered,
-    ctx: Context[Any, Any],
-) -> CallToolResult:
-    """Answer one call; every failure is an error result whose text tells what to do.
-
-    While venues are awaited their number is sent as progress, where the client asked for it.
-    """
-    if app.tracer is not None:
-        from mmflow_mcp.surfaces.tracing import counting, tell  # noqa: PLC0415 - where it is wanted
-
-        with counting() as asked:
-            result, outcome = await _counted(app, name, args, form, known, ctx)
-        tell(name, outcome, asked)
-        return result
-    return (await _counted(app, name, args, form, known, ctx))[0]
-
-
-async def _counted(
-    app: App,
-    name: str,
-    args: dict[str, Any],
-    form: str,
-    known: Remembered,
-    ctx: Context[Any, Any],
-) -> tuple[CallToolResult, Outcome]:
-    """The same, counted and logged."""
-    began, outcome = perf_counter(), outcome_of(500)
-    app.asked.running["mcp"] += 1
-    try:
-        result, outcome = await _called(app, name, args, form, known, ctx)
-    finally:
-        app.asked.running["mcp"] -= 1
-        spent = perf_counter() - began
-        app.asked.add(("mcp", name), outcome, spent)
-        said = {"endpoint": name, "outcome": outcome, "ms": round(spent * 1000, 1)}
-        log.info("%(endpoint)s %(outcome)s %(ms).1f ms", said, extra=said)
-    return result, outcome
-
-
-async def _called(
-    app: App,
-    name: str,
-    args: dict[str, Any],
-    form: str,
-    known: Remembered,
-    ctx: Context[Any, Any],
-) -> tuple[CallToolResult, Outcome]:
-    """The result of a call, and how it ended."""
-    app.used()
-    question = (name, to_json(args))
-    remembered: tuple[CallToolResult, Outcome] | None = known.get(question)
-    if remembered is not None:
-        return remembered
-    from mmflow_mcp.core.fanout import PROGRESS, Progress  # noqa: PLC0415 - loads venues
-    from mmflow_mcp.surfaces import questions  # noqa: PLC0415 - loads endpoints and models
-
-    PROGRESS.set(Progress(ctx.report_progress))
-    try:
-        asked = questions.understand(name, args)
-        found = await questions.answer(app.core(), asked)
-        structured = questions.result(asked, found, form)
-    except Exception as error:  # noqa: BLE001 - the last line before the client; `said` logs it
-        text = questions.said(name, error)
-        said = CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
-        return said, outcome_of(getattr(error, "status", 500))
-    text = to_json(structured).decode()
-    result = CallToolResult(
-        content=[TextContent(type="text", text=text)], structured_content=structured
-    )
-    outcome = outcome_of(200, partial=found.meta["partial"])
-    known.keep(question, (result, outcome), found.until)
-    return result, outcome
