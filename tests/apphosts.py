@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from framebrowsers import Page, wait_for
+from browsers import Tab, wait_for
 
 POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
@@ -82,8 +82,8 @@ addEventListener("message", event => {
 class Stage:
     """The host page in a browser, and the chart in it."""
 
-    def __init__(self, page: Page, host: str, charts: str) -> None:
-        self.page = page
+    def __init__(self, tab: Tab, host: str, charts: str) -> None:
+        self.tab = tab
         self._host = host
         self._charts = charts
 
@@ -93,21 +93,21 @@ class Stage:
 
     def start(self, chart: str, *, theme: str = "light", width: int = 400, **context: Any) -> None:
         """Open a chart and wait until its bridge stands."""
-        self.page.resize(width)
-        self.page.open(self._host)
-        self.page.faults.clear()
+        self.tab.look(width)
+        self.tab.open(self._host)
+        self.tab.forget()
         given = {"theme": theme, "displayMode": "inline", **context}
-        self.page.run(f"start({json.dumps(self.address(chart))}, {json.dumps(given)})")
-        self.page.until("host.ready")
+        self.tab.run(f"start({json.dumps(self.address(chart))}, {json.dumps(given)})")
+        self.tab.until("host.ready")
 
     def tell(self, method: str, params: Any) -> None:
         """A notification of the host; returns when the chart has heeded it.
 
         Messages keep their order: once a ping is answered, what came before it is done.
         """
-        self.page.run(f"tell({json.dumps('ui/notifications/' + method)}, {json.dumps(params)})")
-        number = self.page.run("ask('ping', {})")
-        self.page.until(f"host.answers[{number}] !== undefined")
+        self.tab.run(f"tell({json.dumps('ui/notifications/' + method)}, {json.dumps(params)})")
+        number = self.tab.run("ask('ping', {})")
+        self.tab.until(f"host.answers[{number}] !== undefined")
 
     def result(self, result: Mapping[str, Any]) -> None:
         """Hand over a tool result."""
@@ -115,20 +115,25 @@ class Stage:
 
     def seen(self, code: str) -> Any:
         """An expression's value inside the chart."""
-        return self.page.run(code, inside=True)
+        return self.tab.run(code, inside=True)
 
     def settled(self) -> None:
         """Wait until the frame is as high as the chart."""
         height = "Math.ceil(document.documentElement.getBoundingClientRect().height)"
         wait_for(
-            lambda: self.seen(height) == self.page.run("frame.clientHeight"),
+            lambda: self.seen(height) == self.tab.run("frame.clientHeight"),
             "the frame is as high as the chart",
         )
 
     def faults(self) -> list[str]:
         """What the chart did wrong, to the host and in the browser."""
-        told: list[str] = self.page.run("host.faults")
-        return [*told, *self.page.faults]
+        told: list[str] = self.tab.run("host.faults")
+        strays = [
+            f"request: {url}"
+            for url in self.tab.requests
+            if not url.startswith(("http://127.0.0.1:", "about:"))
+        ]
+        return [*told, *self.tab.complaints, *strays]
 
 
 @contextmanager
@@ -160,8 +165,8 @@ def serving_html(pages: Mapping[str, str], policy: str = "") -> Iterator[str]:
 
 
 @contextmanager
-def staged(page: Page, charts: Mapping[str, str]) -> Iterator[Stage]:
+def staged(tab: Tab, charts: Mapping[str, str]) -> Iterator[Stage]:
     """A host in the browser for charts by name."""
     given = {f"/{name}": html for name, html in charts.items()}
     with serving_html({"/": HOST}) as host, serving_html(given, POLICY) as served:
-        yield Stage(page, host + "/", served + "/")
+        yield Stage(tab, host + "/", served + "/")

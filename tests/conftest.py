@@ -35,6 +35,15 @@ def rest_world() -> Iterator["Asker"]:
         yield asker
 
 
+@pytest.fixture(scope="session")
+def browser() -> Iterator[str]:
+    """One browser of the whole run, for tabs that share nothing but its process."""
+    from browsers import browsing
+
+    with browsing() as address:
+        yield address
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: many tests wait, for silent venues and for processes."""
     return (os.cpu_count() or 1) + 1

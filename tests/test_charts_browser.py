@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 from apphosts import Stage, staged
+from browsers import BROWSER, NO_BROWSER, new_tab
 from chartings import (
     CASES,
     every_result,
@@ -21,7 +22,6 @@ from chartings import (
     result_of,
     tables_in,
 )
-from framebrowsers import BROWSER, NO_BROWSER, browsing
 
 from mmflow_mcp.surfaces.charts import CHARTS, page
 
@@ -96,11 +96,10 @@ def results() -> Results:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """One browser for all tests of this file."""
+def stage(browser: str) -> Iterator[Stage]:
+    """One tab for all tests of this file."""
     charts = {name: page(name) for name in CHARTS}
-    folder = tmp_path_factory.mktemp("browser")
-    with browsing(folder) as one, staged(one, {**charts, "bad": BAD}) as found:
+    with new_tab(browser) as tab, staged(tab, {**charts, "bad": BAD}) as found:
         yield found
 
 
@@ -113,9 +112,9 @@ def show(stage: Stage, case: str, result: Any, **ways: Any) -> None:
 
 def picture(stage: Stage) -> bytes:
     """The picture's bytes, before compression."""
-    stage.page.until(FRAMES)
-    stage.page.until(FRAMES, inside=True)
-    png = stage.page.picture()
+    stage.tab.until(FRAMES)
+    stage.tab.until(FRAMES, inside=True)
+    png = stage.tab.picture()
     parts, at = [], 8
     while at < len(png):
         size = int.from_bytes(png[at : at + 4], "big")
@@ -219,8 +218,8 @@ def parts_of(drawing: str) -> tuple[list[str], list[float]]:
 def resize(stage: Stage, theme: str, width: int) -> None:
     """Give the host another theme and width; wait until the chart has followed."""
     stage.tell("host-context-changed", {"theme": theme})
-    stage.page.resize(width)
-    stage.page.until(
+    stage.tab.look(width)
+    stage.tab.until(
         f"document.documentElement.dataset.theme === '{theme}' && drawnAt === {width} - 24",
         inside=True,
     )
@@ -324,7 +323,7 @@ def test_a_rate_left_out_by_the_budget_is_not_called_unlisted(stage: Stage) -> N
     stage.seen("document.getElementById('plot').focus()")
     seen = []
     for _ in range(2):
-        stage.page.press("ArrowRight")
+        stage.tab.press("ArrowRight")
         seen.append(stage.seen(TIP))
     assert "BTC on a: +10.95 % a year (0.0001 per 8 h)" == seen[0]
     assert "ETH on a: not in this answer: rows were left out" == seen[1]
@@ -336,7 +335,7 @@ def test_every_outcome_is_shown(stage: Stage, results: Results) -> None:
     stage.start("funding")
     assert "Waiting for the answer." == stage.seen(STATE)
     stage.tell("tool-input", {"arguments": {"coins": ["BTC"]}})
-    stage.page.until(f"{STATE} === 'Asking.'", inside=True)
+    stage.tab.until(f"{STATE} === 'Asking.'", inside=True)
     stage.result(results["columns"]["error"])
     (block,) = results["columns"]["error"]["content"]
     assert block["text"] == stage.seen(STATE)
@@ -349,7 +348,7 @@ def test_every_outcome_is_shown(stage: Stage, results: Results) -> None:
     stage.result(result_of(empty))
     assert "The answer is empty: there is nothing to draw." == stage.seen(STATE)
     stage.tell("tool-cancelled", {"reason": "by the user"})
-    stage.page.until(f"{STATE} === 'Cancelled: by the user'", inside=True)
+    stage.tab.until(f"{STATE} === 'Cancelled: by the user'", inside=True)
     text = json.dumps(results["columns"]["funding"]["structuredContent"])
     stage.result({"content": [{"type": "text", "text": text}]})
     assert "" == stage.seen(STATE)
@@ -419,10 +418,10 @@ def test_keys_and_fingers_read_the_values(stage: Stage, results: Results) -> Non
     show(stage, "skew", results["columns"]["skew"])
     hint = stage.seen(TIP)
     assert "arrow keys" in hint
-    stage.page.tab_to("document.activeElement.id === 'plot'")
+    stage.tab.tab_to("document.activeElement.id === 'plot'", inside=True)
     told = [hint]
     for key in ("ArrowRight", "ArrowRight", "End", "Home", "ArrowDown"):
-        stage.page.press(key)
+        stage.tab.press(key)
         told.append(stage.seen(TIP))
     term = results["columns"]["skew"]["structuredContent"]["data"]["termStructure"]["rows"]
     assert told[1].startswith(term[0][1])
@@ -432,7 +431,7 @@ def test_keys_and_fingers_read_the_values(stage: Stage, results: Results) -> Non
     # Downwards lies the smile of the expiry that was chosen.
     assert told[5].startswith(f"{term[0][1]} strike ")
     assert 1 == stage.seen("document.querySelectorAll('.ring').length")
-    stage.page.tab_to("document.activeElement.tagName === 'SUMMARY'")
+    stage.tab.tab_to("document.activeElement.tagName === 'SUMMARY'", inside=True)
     assert stage.seen("document.activeElement.offsetHeight") >= 44
     stage.seen("document.querySelector('details').open = true")
     stage.settled()
@@ -444,8 +443,8 @@ def test_keys_and_fingers_read_the_values(stage: Stage, results: Results) -> Non
     box = stage.seen(
         "[...document.querySelectorAll('circle')].at(1).getBoundingClientRect().toJSON()"
     )
-    stage.page.touch(box["x"] + 3, box["y"] + 3)
-    stage.page.until(f"{TIP}.startsWith({term[1][1]!r})", inside=True)
+    stage.tab.touch(box["x"] + 3, box["y"] + 3)
+    stage.tab.until(f"{TIP}.startsWith({term[1][1]!r})", inside=True)
     assert "img" == stage.seen("document.getElementById('svg').getAttribute('role')")
     assert [] == stage.faults()
 
@@ -461,19 +460,19 @@ def test_the_bridge_answers_and_heeds_only_its_host(stage: Stage) -> None:
         ("ui/nothing", {"code": -32601, "message": "Method not found"}),
         ("ui/resource-teardown", {}),
     ):
-        number = stage.page.run(f"ask({json.dumps(method)}, {{}})")
-        stage.page.until(f"host.answers[{number}] !== undefined")
-        assert expected == stage.page.run(f"host.answers[{number}]")
+        number = stage.tab.run(f"ask({json.dumps(method)}, {{}})")
+        stage.tab.until(f"host.answers[{number}] !== undefined")
+        assert expected == stage.tab.run(f"host.answers[{number}]")
     assert "Waiting for the answer." == stage.seen(STATE)
     assert [] == stage.faults()
 
 
 def test_the_host_sees_what_a_bad_page_does(stage: Stage) -> None:
     """A page that skips the handshake, logs an error and asks the outside has four faults."""
-    stage.page.faults.clear()
-    stage.page.run(f"start({json.dumps(stage.address('bad'))}, {{}})")
-    stage.page.until("host.faults.length > 0")
-    stage.page.until("document.readyState === 'complete'", inside=True)
+    stage.tab.forget()
+    stage.tab.run(f"start({json.dumps(stage.address('bad'))}, {{}})")
+    stage.tab.until("host.faults.length > 0")
+    stage.tab.until("document.readyState === 'complete'", inside=True)
     seen = " ".join(stage.faults())
     assert "wrong: ui/notifications/size-changed" in seen
     assert "no good" in seen

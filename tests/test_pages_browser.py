@@ -1,15 +1,13 @@
-"""The pages in a real browser: one browser and one server for all of them."""
+"""The pages in a real browser: one tab and one server for all of them."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from anyio.from_thread import BlockingPortal, start_blocking_portal
-from browsers import BROWSER, NAMES, Tab, browsing
+from anyio.from_thread import start_blocking_portal
+from browsers import BROWSER, NO_BROWSER, Tab, new_tab
 from test_sse import served
 
 from mmflow_mcp.access.keys import make_key
@@ -19,7 +17,7 @@ from mmflow_mcp.settings import from_environment
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(BROWSER is None, reason=f"no browser here: none of {', '.join(NAMES)}"),
+    pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER),
 ]
 PAGES = ("/", "/docs", "/status", "/nothing")
 # One question for OKX's candles fails: it asks twice, and elsewhere for what there is.
@@ -35,41 +33,20 @@ KEYS: list[str] = []
 class Visitor:
     """Somebody at a browser, in front of a simulated server; `base` is its address."""
 
-    def __init__(self, portal: BlockingPortal, tab: Tab, base: str) -> None:
+    def __init__(self, tab: Tab, base: str) -> None:
         self.tab = tab
         self.base = base
-        self._portal = portal
+        self.run, self.until, self.press = tab.run, tab.until, tab.press
 
     def look(self, *, width: int, dark: bool = False) -> None:
         """Be a screen of this kind."""
-        self._portal.call(partial(self.tab.look, width=width, dark=dark))
+        self.tab.look(width, dark=dark, mobile=width < 600)
 
     def open(self, path: str, *, width: int = 1280) -> None:
         """Go to a page with a screen that is light and so wide."""
-        self.tab.complaints.clear()
-        self.tab.requests.clear()
+        self.tab.forget()
         self.look(width=width)
-        self._portal.call(self.tab.open, self.base + path)
-
-    def run(self, script: str) -> Any:
-        """What an expression is in the page."""
-        return self._portal.call(self.tab.run, script)
-
-    def until(self, script: str) -> Any:
-        """Wait until it is true."""
-        return self._portal.call(self.tab.until, script)
-
-    def tell(self, method: str, **params: Any) -> Any:
-        """A command to the browser."""
-        return self._portal.call(partial(self.tab.tell, method, **params))
-
-    def press(self, key: str) -> None:
-        """One key, as a person presses it."""
-        codes = {"Tab": 9, "Enter": 13}
-        text = "\r" if key == "Enter" else ""
-        how = {"key": key, "code": key, "windowsVirtualKeyCode": codes[key]}
-        self.tell("Input.dispatchKeyEvent", type="keyDown", text=text, **how)
-        self.tell("Input.dispatchKeyEvent", type="keyUp", **how)
+        self.tab.open(self.base + path)
 
     def ask(self, article: str, **fields: str) -> str:
         """Fill in a form and send it; the line that tells the status."""
@@ -89,7 +66,7 @@ class Visitor:
 
 
 @asynccontextmanager
-async def _both(folder: Path) -> AsyncIterator[tuple[Tab, str]]:
+async def _serving(folder: Path) -> AsyncIterator[str]:
     given = {"source": "sim", "record": "off", "faults": FAULT, "data": str(folder / "data")}
     settings = from_environment({}, anon_per_minute=1000, **given)
     text, key = make_key("browser", 0, 777)
@@ -97,21 +74,21 @@ async def _both(folder: Path) -> AsyncIterator[tuple[Tab, str]]:
     await keys.add(key)
     await keys.close()
     KEYS.append(text)
-    async with running(settings) as app, served(app) as base, browsing(folder) as tab:
-        yield tab, base
+    async with running(settings) as app, served(app) as base:
+        yield base
 
 
 @pytest.fixture(scope="module")
-def visitor() -> Iterator[Visitor]:
-    """One browser and one server."""
+def visitor(browser: str) -> Iterator[Visitor]:
+    """One tab and one server."""
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(_both(Path(folder))) as (tab, base),
+        portal.wrap_async_context_manager(_serving(Path(folder))) as base,
+        new_tab(browser) as tab,
     ):
-        visitor = Visitor(portal, tab, base)
-        visitor.tell("Page.addScriptToEvaluateOnNewDocument", source=HASTE)
-        yield visitor
+        tab.tell("Page.addScriptToEvaluateOnNewDocument", source=HASTE)
+        yield Visitor(tab, base)
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -148,7 +125,7 @@ def test_the_policy_is_enforced(visitor: Visitor) -> None:
 def test_the_keyboard_reaches_everything(visitor: Visitor) -> None:
     """The first key skips to the content; what has the focus shows it; Enter copies."""
     visitor.open("/")
-    visitor.tell("Browser.grantPermissions", permissions=["clipboardReadWrite"])
+    visitor.tab.permit("clipboardReadWrite")
     visitor.press("Tab")
     assert "Skip to the content" == visitor.run("document.activeElement.textContent")
     assert visitor.run("document.activeElement.getBoundingClientRect().left >= 0")

@@ -1,40 +1,33 @@
 """A page of another origin listens with the browser's own EventSource."""
 
-import shutil
-import subprocess
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-import anyio
 import pytest
+from anyio.to_thread import run_sync
+from browsers import BROWSER, NO_BROWSER, Tab, new_tab
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse
 from starlette.routing import Route
 from test_live import covered, fast, truth
 from test_sse import served, serving
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
-
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.browser,
-    pytest.mark.skipif(BROWSER is None, reason=f"no browser here: none of {', '.join(NAMES)}"),
+    pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER),
 ]
 
-# The page writes what it hears into itself and tells the test what then stands there.
+# The page writes what it hears into itself and keeps for the test what stood there first.
 PAGE = """<!doctype html><title>waiting</title><ul></ul><script>
 const list = document.querySelector("ul");
-const tell = () => fetch("/told", {
-  method: "POST",
-  body: JSON.stringify({
+const tell = () => {
+  window.told ??= {
     title: document.title,
     rows: [...list.children].map(one => one.textContent.split(" ")),
-  }),
-});
+  };
+};
 const source = new EventSource("@ADDRESS");
 source.onopen = () => { document.title = "open"; };
 source.onerror = () => { document.title = "error " + source.readyState; tell(); };
@@ -48,55 +41,37 @@ source.addEventListener("trade", event => {
 </script>"""
 
 
-def page_app(address: str, told: Callable[[Any], None]) -> Starlette:
-    """The page, and where it tells what it saw."""
+@pytest.fixture
+def tab(browser: str) -> Iterator[Tab]:
+    """A tab for one test."""
+    with new_tab(browser) as found:
+        yield found
+
+
+def page_app(address: str) -> Starlette:
+    """The page that listens to a stream."""
 
     async def page(_: Request) -> HTMLResponse:
         return HTMLResponse(PAGE.replace("@ADDRESS", address))
 
-    async def take(request: Request) -> Response:
-        told(await request.json())
-        return Response(status_code=204)
-
-    return Starlette(routes=[Route("/", page), Route("/told", take, methods=["POST"])])
+    return Starlette(routes=[Route("/", page)])
 
 
-@asynccontextmanager
-async def browsing(address: str, folder: Path) -> AsyncIterator[None]:
-    """A browser without a window on a page, with a profile of its own."""
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    options += ["--no-first-run", "--disable-background-networking", "--disable-sync"]
-    options += ["--disable-component-update", f"--user-data-dir={folder}"]
-    process = await anyio.open_process(
-        [str(BROWSER), *options, address],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    async with process:
-        try:
-            yield
-        finally:
-            process.terminate()
-
-
-async def seen_by_browser(address: str, folder: Path) -> tuple[dict[str, Any], str]:
+async def seen_by_browser(address: str, tab: Tab) -> tuple[dict[str, Any], str]:
     """What the page tells first about a stream, and its own origin."""
-    send, receive = anyio.create_memory_object_stream[dict[str, Any]](10)
-    with send, receive:
-        async with serving(page_app(address, send.send_nowait)) as page:
-            assert not address.startswith(page)
-            with anyio.fail_after(40):
-                async with browsing(page + "/", folder):
-                    return await receive.receive(), page
+    async with serving(page_app(address)) as page:
+        assert not address.startswith(page)
+        # The servers run in this thread.
+        await run_sync(tab.open, page + "/")
+        return await run_sync(tab.until, "window.told"), page
 
 
-async def test_a_page_of_another_origin_hears_the_prints(tmp_path: Path) -> None:
+async def test_a_page_of_another_origin_hears_the_prints(tab: Tab) -> None:
     """Coin, side and id of every event reach the page; they are the market's, none left out."""
     async with fast() as app, served(app) as base:
         await covered(app, 1, coin="BTC")
         address = base + "/api/v1/streams/trades?coin=BTC"
-        told, page = await seen_by_browser(address, tmp_path)
+        told, page = await seen_by_browser(address, tab)
     assert "open" == told["title"]
     assert 5 == len(told["rows"])
     assert {("BTC", base)} == {(coin, origin) for coin, _, _, _, origin in told["rows"]}
@@ -109,10 +84,10 @@ async def test_a_page_of_another_origin_hears_the_prints(tmp_path: Path) -> None
     assert [str(ts) for ts in stamps] == [last.split("-")[0] for _, _, _, last, _ in told["rows"]]
 
 
-async def test_a_page_is_told_of_a_refusal(tmp_path: Path) -> None:
+async def test_a_page_is_told_of_a_refusal(tab: Tab) -> None:
     """A bad question is an error to EventSource, and final: it does not ask again."""
     async with fast() as app, served(app) as base:
         address = base + "/api/v1/streams/trades?coin=NOSUCH"
-        told, _ = await seen_by_browser(address, tmp_path)
+        told, _ = await seen_by_browser(address, tab)
     # 2: CLOSED.
     assert {"title": "error 2", "rows": []} == told
