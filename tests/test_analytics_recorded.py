@@ -1,11 +1,11 @@
 """The arithmetic of options on the full chains that Deribit sent on 2026-08-22."""
 
 import json
+import math
 import re
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -194,12 +194,28 @@ def test_term_structure_of_the_recorded_chain(underlying: str, volatility: float
 
 
 @pytest.mark.parametrize("underlying", ["BTC", "ETH"])
-def test_a_thousand_options_take_milliseconds(underlying: str) -> None:
-    """The best of ten runs stays far below what a reader would notice, flip included."""
+def test_the_flip_values_no_spot_twice_and_none_behind_the_root(
+    underlying: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The walk outward ends with the ring of the first root; calls and puts are one position."""
     chain = chain_of(underlying)
-    spot, best = spot_of(chain), 1.0
-    for _ in range(10):
-        begun = perf_counter()
-        gex.gamma_exposure(chain, spot=spot, now_ms=chain.fetched_at)
-        best = min(best, perf_counter() - begun)
-    assert best < 0.040
+    spot, valued, sizes = spot_of(chain), list[int](), set[int]()
+    real = flip.repriced
+
+    def counted(positions: list[flip.Position], i: int) -> float:
+        valued.append(i)
+        sizes.add(len(positions))
+        return real(positions, i)
+
+    monkeypatch.setattr(flip, "repriced", counted)
+    answer = gex.gamma_exposure(chain, spot=spot, now_ms=chain.fetched_at)
+    strikes = {(row.expiry_ms, row.strike) for row in chain.rows}
+    assert max(sizes) <= len(strikes) < len(chain.rows)
+    assert len(set(valued)) == len(valued)
+    assert answer.gamma_flip is not None
+    if answer.gamma_flip_method == "cumulative":
+        assert set(range(121)) == set(valued)
+        return
+    rings = {abs(i - flip.CENTRE) for i in valued}
+    away = abs(answer.gamma_flip / spot - 1) / 0.005
+    assert max(rings) == math.ceil(away)

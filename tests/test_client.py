@@ -347,10 +347,10 @@ class TestNetwork:
             await stream.send(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n[1,")
             await anyio.sleep_forever()
 
-        async with loopback(serve, attempt_seconds=0.3) as (upstream, port):
-            with anyio.fail_after(2), pytest.raises(VenueTimeout) as failure:
+        async with loopback(serve, attempt_seconds=1.0) as (upstream, port):
+            with anyio.fail_after(20), pytest.raises(VenueTimeout) as failure:
                 await fetch(upstream, port)
-        assert ("timeout: no answer within 0.3 s", 1) == (failure.value.reason, connections)
+        assert ("timeout: no answer within 1 s", 1) == (failure.value.reason, connections)
 
     async def test_a_body_that_breaks_off_is_asked_again(self) -> None:
         """A closed connection in the middle is a broken read, not half an answer."""

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -402,11 +401,13 @@ async def test_recorded_sockets_answer() -> None:
 
 
 @needs_recordings
-@pytest.mark.skipif("CI" in os.environ, reason="a time, not a behaviour")
-def test_looking_at_the_recordings_is_fast() -> None:
-    """The first look at ten megabytes reads no JSON: well under half a second."""
-    began = time.perf_counter()
+def test_the_first_look_at_the_recordings_decodes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which hosts are in ten megabytes is told without decoding a file."""
+
+    def read(path: Path) -> Any:
+        pytest.fail(f"{path} was decoded")
+
+    monkeypatch.setattr("mmflow_mcp.upstream.har.read_recording", read)
     hosts = Recordings([RECORDINGS]).hosts
 
-    assert time.perf_counter() - began < 0.5
     assert {"fapi.binance.com", "api.hyperliquid.xyz", "ws.okx.com"} <= hosts

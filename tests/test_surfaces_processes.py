@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 from mcp import Client
@@ -144,9 +145,10 @@ def listening(*words: str) -> Iterator[tuple[int, "subprocess.Popen[str]"]]:
         env=ENVIRONMENT,
     )
     try:
-        for _ in range(400):
+        until = time.monotonic() + 60
+        while child.poll() is None and time.monotonic() < until:
             try:
-                socket.create_connection(("127.0.0.1", port), 0.2).close()
+                socket.create_connection(("127.0.0.1", port), 1).close()
                 break
             except OSError:
                 time.sleep(0.05)
@@ -194,9 +196,10 @@ async def test_http_answers_both_eras_and_guards_its_door() -> None:
 
 @pytest.mark.anyio
 async def test_an_open_stream_does_not_hold_up_the_end() -> None:
-    """SIGTERM ends the server within two seconds while a client listens, without a traceback."""
-    with listening("serve", *SIM) as (port, child):
-        async with httpx2.AsyncClient(timeout=10) as http:
+    """SIGTERM ends the server long before its grace is over, without a traceback."""
+    # Without the stream's end the server would wait as long as a question may take, and two more.
+    with listening("serve", *SIM, "--deadline", "60") as (port, child):
+        async with httpx2.AsyncClient(timeout=60) as http:
             body = {
                 "jsonrpc": "2.0",
                 "id": 1,
@@ -213,12 +216,11 @@ async def test_an_open_stream_does_not_hold_up_the_end() -> None:
             session = {**headers, "mcp-session-id": opened.headers["mcp-session-id"]}
             async with http.stream("GET", url, headers=session) as stream:
                 assert 200 == stream.status_code
-                started = time.monotonic()
                 child.send_signal(signal.SIGTERM)
-                async for _ in stream.aiter_bytes():
-                    pass
+                with anyio.fail_after(30):
+                    async for _ in stream.aiter_bytes():
+                        pass
             _, said = child.communicate(timeout=10)
-            assert time.monotonic() - started < 2
     assert "Traceback" not in said
 
 
