@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
+from weakref import WeakKeyDictionary
 
 import anyio
+from cachetools import LRUCache
 
 from mmflow_mcp.clock import Clock
 from mmflow_mcp.sim.faults import Fault, Faults
@@ -35,6 +37,13 @@ __all__ = ["SimApp", "SimRequest", "SimResponse", "SimSocket"]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+
+_Asked = tuple[str, str, str, bytes, bytes]
+_SECONDS = 4
+# What each market's venues answered in the seconds asked for last: as the market is, so are its
+# answers a function of time, whichever world asks.
+_ANSWERED: WeakKeyDictionary[Market, LRUCache[int, dict[_Asked, SimResponse]]] = WeakKeyDictionary()
 
 
 class _Place(NamedTuple):
@@ -60,8 +69,7 @@ class SimApp:
         self.faults = Faults(faults)
         self.requests: Counter[tuple[str, str]] = Counter()
         self._places: dict[str, _Place] = {}
-        self._memo: dict[tuple[str, str, str, bytes, bytes], SimResponse] = {}
-        self._memo_second = -1
+        self._answered = _ANSWERED.setdefault(market, LRUCache(_SECONDS))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one HTTP request or serve one WebSocket; lifespan is acknowledged."""
@@ -75,16 +83,16 @@ class SimApp:
     def reply(self, method: str, host: str, path: str, query: bytes, body: bytes) -> SimResponse:
         """The answer without faults; the same question within one second is answered once."""
         second = self.clock.now_ms() // 1000
-        if second != self._memo_second:
-            self._memo.clear()
-            self._memo_second = second
+        answered = self._answered.get(second)
+        if answered is None:
+            answered = self._answered[second] = {}
         key = (method, host, path, query, body)
-        found = self._memo.get(key)
+        found = answered.get(key)
         if found is None:
-            found = self._memo[key] = self._render(key, second * 1000)
+            found = answered[key] = self._render(key, second * 1000)
         return found
 
-    def _render(self, key: tuple[str, str, str, bytes, bytes], now_ms: int) -> SimResponse:
+    def _render(self, key: _Asked, now_ms: int) -> SimResponse:
         method, host, path, query, body = key
         try:
             parsed = json.loads(body) if body else None
