@@ -69,15 +69,15 @@ class _Counting(httpx2.AsyncBaseTransport):
 
 
 @asynccontextmanager
-async def counted() -> AsyncIterator[tuple[App, Counter[str]]]:
-    """A simulated world, and what was asked of it."""
+async def counted(*faults: str) -> AsyncIterator[tuple[App, Counter[str]]]:
+    """A simulated world, with faults, and what was asked of it."""
     layers: list[_Counting] = []
 
     def wrap(base: Any) -> _Counting:
         layers.append(_Counting(base))
         return layers[0]
 
-    given = from_environment({}, source="sim", now=str(NOW))
+    given = from_environment({}, source="sim", now=str(NOW), faults=";".join(faults))
     async with running(given, wrap) as app:
         app.core()
         yield app, layers[0].asked
