@@ -10,6 +10,7 @@ from fleets import FleetOf, Replica, few_coins, fleet, quick, until
 from leaping import MARKET, START
 from servers import NO_SERVER, RedisProcess, redis_process
 
+from mmflow_mcp.errors import VenueBlocked
 from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.sim.trades import list_prints
 from mmflow_mcp.tape.following import SLACK_MS
@@ -196,3 +197,40 @@ async def test_without_the_server_each_is_alone_and_then_shares_again(
             assert not [gap for gap in gaps(one) if gap[2] > back], "a socket was closed too soon"
         assert [True] * 3 == [one.relay.standing().up for one in world.replicas]
         assert 3 == sum(one.sockets() for one in world.replicas)
+
+
+async def test_whom_the_venue_bars_leaves_the_socket_to_another(
+    redis_server: RedisProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One country is served and one is not: both have the prints, from the socket of the first."""
+    attempts: list[str] = []
+
+    def barred(url: str, *_: Any) -> Any:
+        attempts.append(url)
+        raise VenueBlocked("geo: the venue does not serve this place")
+
+    async with fleet(redis_server.url, 1) as world:
+        (first,) = world.replicas
+        monkeypatch.setattr(first.hub._upstream, "stream", barred)
+        ears = Ears(world)
+        await until(lambda: attempts, "nobody asks")
+        # While nobody else needs it, it stays with whom nobody serves, who says why.
+        feed = first.hub.feed(HL)
+        assert feed is not None
+        assert (True, "geo: ") == (feed.barred, (feed.state.reason or "")[:5])
+        await until(lambda: first.role() == "leader", "nobody leads")
+        second = await world.add()
+        ears.add(1, second)
+        await until(lambda: world.roles() == ["follower", "leader"], "nobody else leads")
+        await until(lambda: second.role() == "leader", "the wrong one leads")
+        since = await ready(world)
+        end = await pass_ms(world, 5_000)
+        await hears_up_to(world, ears, range(2), end)
+        assert truth(since, end) == told(ears.items(0), since, end)
+        assert truth(since, end) == told(ears.items(1), since, end)
+        assert (0, 1) == (first.sockets(), second.sockets())
+        assert (1, None) == (len(attempts), feed.state.reason)
+        second.stop()
+        # Nobody else is left: it tries again.
+        await until(lambda: len(attempts) == 2, "nobody tries")
+        await until(lambda: (feed.state.reason or "").startswith("geo: "), "it does not say why")

@@ -1,5 +1,6 @@
 """What a replica makes of what another tells: a scripted holder of the socket on a real Redis."""
 
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -215,3 +216,24 @@ async def test_who_lost_the_lease_cannot_write(redis_server: RedisProcess) -> No
             assert not told.held
             await until(lambda: len(world.replicas[0].hub.tape(HL).order) > 0, "no socket")
             assert 0 not in {p.trade_id for p in world.replicas[0].hub.tape(HL).order}
+
+
+async def test_who_yields_holds_only_what_nobody_else_needs(redis_server: RedisProcess) -> None:
+    """It keeps the socket while it is alone, and neither keeps nor takes it beside others."""
+    server, kind = RedisServer(redis_server.url), f"yields-{time.time_ns()}"
+    one, two, three = (Channel(server, kind, name) for name in ("one", "two", "three"))
+
+    async def held(line: Channel, *, yields: bool = False) -> bool:
+        (told,) = await line.tick([Ask(FEED, yields=yields)])
+        return told.held
+
+    try:
+        assert [True, True] == [await held(one), await held(one, yields=True)]
+        assert not await held(two)
+        assert not await held(one, yields=True)
+        # Both yield: nobody holds it, and who does not yield finds it free.
+        assert [False, False] == [await held(two, yields=True), await held(one, yields=True)]
+        assert await held(three)
+        assert [False, False] == [await held(two), await held(one)]
+    finally:
+        await server.close()

@@ -43,12 +43,19 @@ local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 local function text(n) return string.format('%d', n) end
 """
 # KEYS: lease, face, needs, wants. ARGV: who asks, life of the lease, ms a need and a want count,
-# the beat of a holder, then the names that are wanted.
+# the beat of a holder, 1 for who yields to others, then the names that are wanted.
 _TICK = (
     _TIME
     + """
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', text(now - tonumber(ARGV[3])))
 local holder = redis.call('GET', KEYS[1])
-local held = not holder or holder == ARGV[1]
+local mine = redis.call('ZSCORE', KEYS[3], ARGV[1]) and 1 or 0
+local yields = ARGV[6] == '1' and redis.call('ZCARD', KEYS[3]) > mine
+if yields and holder == ARGV[1] then
+  redis.call('DEL', KEYS[1])
+  holder = false
+end
+local held = holder == ARGV[1] or (not holder and not yields)
 if held then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
   redis.call('ZREM', KEYS[3], ARGV[1])
@@ -57,9 +64,8 @@ else
   redis.call('ZADD', KEYS[3], text(now), ARGV[1])
   redis.call('PEXPIRE', KEYS[3], ARGV[3])
 end
-for i = 6, #ARGV do redis.call('ZADD', KEYS[4], text(now), ARGV[i]) end
+for i = 7, #ARGV do redis.call('ZADD', KEYS[4], text(now), ARGV[i]) end
 redis.call('PEXPIRE', KEYS[4], ARGV[4])
-redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', text(now - tonumber(ARGV[3])))
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', text(now - tonumber(ARGV[4])))
 local wants = {}
 if held then wants = redis.call('ZRANGE', KEYS[4], 0, -1) end
@@ -95,11 +101,15 @@ Entry = tuple[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a replica says of a feed it needs: its `beat` if it holds the socket, else empty."""
+    """What a replica says of a feed it needs: its `beat` if it holds the socket, else empty.
+
+    `yields`: it does not want to hold it while others need it.
+    """
 
     feed: str
     beat: bytes = b""
     wants: Sequence[str] = ()
+    yields: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +144,8 @@ class Channel:
             pipe.ping()
             for one in asks:
                 keys = [self._key(one.feed, part) for part in ("lease", "face", "needs", "wants")]
-                args = [self._me, LEASE_MS, NEED_MS, WANT_MS, one.beat, *one.wants]
+                yields = "1" if one.yields else ""
+                args = [self._me, LEASE_MS, NEED_MS, WANT_MS, one.beat, yields, *one.wants]
                 pipe.eval(_TICK, len(keys), *keys, *args)
             return await pipe.execute()
 

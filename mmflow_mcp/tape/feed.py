@@ -135,6 +135,7 @@ class Feed:
         self._messages = 0
         self._needed = clock.monotonic()
         self._heard = clock.monotonic()
+        self._barred_until = 0.0
         self._stopped = False
         self._scope: anyio.CancelScope | None = None
 
@@ -156,6 +157,11 @@ class Feed:
     def silent(self) -> float:
         """Seconds since an understood frame."""
         return self._clock.monotonic() - self._heard
+
+    @property
+    def barred(self) -> bool:
+        """Whether the venue has refused us in a way that asking soon will not change."""
+        return self._clock.monotonic() < self._barred_until
 
     @property
     def holds_socket(self) -> bool:
@@ -204,6 +210,7 @@ class Feed:
             return None
         except VenueBlocked as error:
             self.state.reason = error.reason
+            self._barred_until = self._clock.monotonic() + self._timing.blocked_pause
             return self._timing.blocked_pause
         except VenueError as error:
             self.state.reason = error.reason

@@ -7,7 +7,8 @@
 
 Who changes from one to another loses nothing. A follower that is left opens a socket, and what the
 venue repeats closes the time between as after any outage. A replica that was alone hears both for a
-while, each print taken once, before it closes its own.
+while, each print taken once, before it closes its own. Whom the venue bars leaves the socket to a
+replica that it may not bar: they may be in different countries.
 """
 
 from collections import deque
@@ -140,7 +141,8 @@ class SharedFeed(Feed):
     def ask(self) -> Ask:
         """What this replica says of the feed."""
         beat = self.teller.beat() if self.role == LEADER and self.teller.active else b""
-        return Ask(self.name, beat, () if self.rule.whole else tuple(self.wanted))
+        wants = () if self.rule.whole else tuple(self.wanted)
+        return Ask(self.name, beat, wants, yields=self.barred)
 
     def hear(self, told: Told) -> None:
         """What the fleet says of it."""
