@@ -183,7 +183,7 @@ FAILURES = [
     VenueRateLimited(418, "banned"),
     VenueHttp(503, "maintenance"),
     VenueHttp(520),
-    VenueBlocked("geo: http 451, the venue does not serve this location"),
+    VenueBlocked("blocked: http 403, a page instead of data"),
     VenueChanged("changed: a page of HTML came instead of JSON"),
     VenueRejected("rejected: no such symbol"),
 ]
@@ -218,16 +218,23 @@ class TestFailures:
         await at_once(replicas[0].ask())
         assert 2 == held.asked
 
-    async def test_what_a_replica_decides_by_itself_is_not_told(self, shared: Fleet) -> None:
-        """Its own budget or open circuit says nothing of the venue: another one asks."""
+    @pytest.mark.parametrize(
+        "error",
+        [OverBudget("budget: no room"), VenueBlocked("geo: http 451, not served here")],
+        ids=lambda e: e.code,
+    )
+    async def test_what_is_a_replicas_own_is_not_told(
+        self, shared: Fleet, error: VenueError
+    ) -> None:
+        """Its budget, its open circuit or its country says nothing of the venue: another asks."""
         begun = anyio.Event()
 
         async def refuse(_: httpx2.Request) -> httpx2.Response:
             begun.set()
             await anyio.sleep(0.1)
-            raise OverBudget("budget: no room")
+            raise error
 
-        first = await shared.replica(Scripted(refuse))
+        first = await shared.replica(sent(refuse))
         other = await shared.replica(venue())
         found: list[Any] = []
 
@@ -238,7 +245,8 @@ class TestFailures:
             tasks.start_soon(ask)
             await begun.wait()
             assert 1 == await other.ask()
-        assert [OverBudget] == [type(e) for e in found]
+        assert [type(error)] == [type(e) for e in found]
+        assert not any(flown.error for flown in other.learnt)
 
     async def test_a_flight_cut_short_by_its_asker_is_no_failure_for_others(
         self, shared: Fleet

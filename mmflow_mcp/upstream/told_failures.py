@@ -13,7 +13,8 @@ from mmflow_mcp.errors import (
     VenueTimeout,
 )
 
-# What the venue did. What a replica decides by itself (its budget, its circuit) is not told.
+# What the venue did. What a replica decides by itself (its budget, its circuit) is not told, nor
+# that its place is not served: another replica may be in another country.
 TOLD: dict[str, type[VenueError]] = {
     kind.__name__: kind
     for kind in (
@@ -26,7 +27,7 @@ MOST_WORDS = 500
 
 def written(error: VenueError) -> dict[str, Any] | None:
     """An error as plain values; None for one that is not told."""
-    if TOLD.get(type(error).__name__) is not type(error):
+    if TOLD.get(type(error).__name__) is not type(error) or error.reason.startswith("geo"):
         return None
     return {
         "kind": type(error).__name__,
