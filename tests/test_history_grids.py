@@ -5,7 +5,9 @@ from worlds import NOW, ask, world
 
 from mmflow_mcp.clock import HOUR_MS
 from mmflow_mcp.core.archive import evened, holes_of
+from mmflow_mcp.endpoints.answer import Table
 from mmflow_mcp.endpoints.condensing import one_series
+from mmflow_mcp.endpoints.history import OiHistoryAnswer, ValuePoint
 from mmflow_mcp.series.store import Point
 
 pytestmark = pytest.mark.anyio
@@ -13,6 +15,7 @@ pytestmark = pytest.mark.anyio
 MINUTE_MS = 60_000
 QUARTER = 15 * MINUTE_MS
 FIVE = 5 * MINUTE_MS
+TEN = 10 * MINUTE_MS
 DAY = 24 * HOUR_MS
 
 
@@ -70,3 +73,16 @@ async def test_a_week_after_two_hours_is_the_same_week(venue: str) -> None:
     assert first[0].oi_change24h_pct is not None
     condensed, _ = one_series(later, 42, "columns", None)
     assert condensed.points.rows[0].t <= NOW - 7 * DAY + fresh.cadence_ms
+
+
+def test_stretches_that_a_budget_has_no_room_for_are_told() -> None:
+    """Hours of recording between nights: of 50 of them a tool shows 42, and says so."""
+    rows = [ValuePoint(day * DAY + n * TEN, 1.0) for day in range(50) for n in range(6)]
+    answer = OiHistoryAnswer(
+        coin="BTC", points=Table(ValuePoint, rows, lambda row: row.t), cadence_ms=TEN
+    )
+    condensed, said = one_series(answer, 42, "columns", None)
+    assert 42 == len(condensed.points.rows)
+    told = "bucket means of 300 points but 8 short stretches between gaps"
+    assert said == f"{told}; points=0 for all, or a shorter span"
+    assert "stretches" not in one_series(answer, 60, "columns", None)[1]
