@@ -255,7 +255,16 @@ class TestKimchi:
         assert data.premium_pct is not None
         assert answer.meta["partial"]
         assert "sim:flows:kimchi:upbit" == answer.meta["source"]
-        assert ["frankfurter"] == [note["source"] for note in answer.meta["sources"]]
+        assert ["frankfurter", "flows:kimchi"] == [n["source"] for n in answer.meta["sources"]]
+        assert "net of USDT's own" in answer.meta["sources"][1]["reason"]
+
+    async def test_a_summary_says_so_too(self) -> None:
+        """Its premium has no fxSource beside it; one word for all coins."""
+        async with world("frankfurter:http=503") as app:
+            answer = await ask(app, "get_flow_summary")
+        said = [n for n in answer.meta["sources"] if n["source"] == "flows:kimchi"]
+        assert ["missing"] == [n["status"] for n in said]
+        assert "upbit:KRW-USDT stands in: the premium is net of USDT's own" in said[0]["reason"]
 
     async def test_the_open_endpoint_stands_in_and_is_named(self) -> None:
         """While both versions of Frankfurter fail."""
