@@ -188,7 +188,7 @@ def kimchi_of(
         usdt_premium_pct=premium.usdt_pct,
         stale=stale or None,
         local_time=price.venue_time if price else None,
-        global_venues=spread.fresh or None,
+        global_venues=None if spread.median is None else spread.fresh,
     )
     return answer, notes
 
