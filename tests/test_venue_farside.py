@@ -307,7 +307,7 @@ class TestOtherPublishers:
     def test_a_day_off_that_no_calendar_knew_is_no_session(self) -> None:
         """A day told without a figure, between days of figures, is not missing."""
         wire = sample("farside", TFTC[0])
-        quiet = {"netFlowUsd": None, "perEtfUsd": {}}
+        quiet: dict[str, Any] = {"netFlowUsd": None, "perEtfUsd": {}}
         days = [d | quiet if d["date"] == "2024-01-12" else d for d in wire.doc["days"]]
         doc = {**wire.doc, "days": days}
         flows = parse_tftc(Wire(doc, fetched_at=wire.fetched_at, read=0.0, size=1))
