@@ -460,6 +460,17 @@ class TestAnswers:
             )
         assert [] == told["data"]["points"]
 
+    @pytest.mark.parametrize("tool", ["get_oi_history", "get_funding_history"])
+    async def test_a_future_start_needs_no_end(self, tool: str) -> None:
+        """The specification has only a start: an empty list, and nothing of it is missing."""
+        async with world() as app:
+            told = await envelope(app, tool, coin="BTC", venues="hl", sinceMs=str(NOW + HOUR_MS))
+        assert ([], False, []) == (
+            told["data"]["points"],
+            told["meta"]["partial"],
+            told["meta"]["sources"],
+        )
+
     async def test_the_regime_is_the_markets(self) -> None:
         """z of what was really paid in the last week, venue by venue; and who stands apart."""
         async with world() as app:
