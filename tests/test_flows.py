@@ -365,3 +365,22 @@ async def test_each_payload_is_read_once() -> None:
     assert {1} == set(asked.values())
     assert 1 == sum("api.upbit.com" in url for url in asked)
     assert 2 == sum("frankfurter" in url or "er-api" in url for url in asked)
+
+
+@pytest.mark.parametrize(
+    ("tool", "argument", "given", "read"),
+    [
+        ("get_kimchi", "venue", "UPBIT", "upbit"),
+        ("get_kimchi", "venue", "bithumb_spot", "bithumb"),
+        ("get_venue_spreads", "quote", " USD ", "usd"),
+    ],
+)
+def test_names_are_read_in_any_case(tool: str, argument: str, given: str, read: str) -> None:
+    """And venues by their aliases, as everywhere (CONTRACT 1)."""
+    assert read == getattr(questions.understand(tool, {argument: given}).query, argument)
+
+
+def test_a_venue_that_is_not_korean_is_refused() -> None:
+    """With the two that are."""
+    with pytest.raises(BadQuestion, match="upbit, bithumb"):
+        questions.understand("get_kimchi", {"venue": "binance"})
