@@ -268,6 +268,8 @@ class TestRecording:
         assert (cell(NOW, 60_000), True) == (point["t"], point["partial"])
         assert "none" == point["coverage"]["kimchi"]
         assert ["upbit"] == point["sources"]
+        # A tool shows neither of them beside a value, and bucket means have none.
+        assert "of 1 minutes 1 lacked a source" == told["meta"]["history"]
         assert 1 == marked["data"]["points"][0]["v"]
         # What was unknown is absent, not zero.
         assert [] == premium["data"]["points"]
