@@ -190,6 +190,12 @@ class TestAnswer:
             data.local_pair,
         )
 
+    def test_one_venue_alone_is_no_median(self) -> None:
+        """And is not told as one of those in it."""
+        alone = SpotRow("BTC", "kraken", 68_420.4, None, None, 1.0, None, AT, "USD", "BTC-USD")
+        data, _ = kimchi_of("BTC", "upbit", LOCAL, RATE, spread_of("BTC", [alone]))
+        assert (None, None) == (data.global_median_usd, data.global_venues)
+
     @pytest.mark.parametrize(("age_ms", "stale"), [(120_000, None), (120_001, True)])
     def test_an_old_trade_makes_it_stale(self, age_ms: int, stale: bool | None) -> None:  # noqa: FBT001
         """Upbit in maintenance keeps its last price: told, and counted half."""

@@ -229,3 +229,16 @@ def test_quotes_are_told_by_market_where_a_venue_has_several() -> None:
 
     rows = [row("BTC", "okx", "USDT"), row("OKB", "okx", "USDC"), row("BTC", "kraken", "USD")]
     assert {"okx": {"BTC": "USDT", "OKB": "USDC"}, "kraken": "USD"} == quotes_of(rows)
+
+
+async def test_a_budget_ranks_won_and_dollars_alike() -> None:
+    """A won is a fourteen-hundredth of a dollar: no Korean market is the largest for that."""
+    async with world() as app:
+        every = (await ask(app, "get_spot", coins="BTC,ETH,DOGE", venues="all")).data
+        sizes = {(r.coin, r.venue): every.matters(r) for r in every.rows}
+        dollars = {
+            (r.coin, r.venue): MARKET.price(r.coin, NOW) * (r.volume24h or 0.0) for r in every.rows
+        }
+    assert {"KRW", "USD", "USDT"} == {row.quote for row in every.rows}
+    for pair, size in sizes.items():
+        assert pytest.approx(dollars[pair], rel=0.1) == size

@@ -255,7 +255,16 @@ class TestKimchi:
         assert data.premium_pct is not None
         assert answer.meta["partial"]
         assert "sim:flows:kimchi:upbit" == answer.meta["source"]
-        assert ["frankfurter"] == [note["source"] for note in answer.meta["sources"]]
+        assert ["frankfurter", "flows:kimchi"] == [n["source"] for n in answer.meta["sources"]]
+        assert "net of USDT's own" in answer.meta["sources"][1]["reason"]
+
+    async def test_a_summary_says_so_too(self) -> None:
+        """Its premium has no fxSource beside it; one word for all coins."""
+        async with world("frankfurter:http=503") as app:
+            answer = await ask(app, "get_flow_summary")
+        said = [n for n in answer.meta["sources"] if n["source"] == "flows:kimchi"]
+        assert ["missing"] == [n["status"] for n in said]
+        assert "upbit:KRW-USDT stands in: the premium is net of USDT's own" in said[0]["reason"]
 
     async def test_the_open_endpoint_stands_in_and_is_named(self) -> None:
         """While both versions of Frankfurter fail."""
@@ -356,3 +365,22 @@ async def test_each_payload_is_read_once() -> None:
     assert {1} == set(asked.values())
     assert 1 == sum("api.upbit.com" in url for url in asked)
     assert 2 == sum("frankfurter" in url or "er-api" in url for url in asked)
+
+
+@pytest.mark.parametrize(
+    ("tool", "argument", "given", "read"),
+    [
+        ("get_kimchi", "venue", "UPBIT", "upbit"),
+        ("get_kimchi", "venue", "bithumb_spot", "bithumb"),
+        ("get_venue_spreads", "quote", " USD ", "usd"),
+    ],
+)
+def test_names_are_read_in_any_case(tool: str, argument: str, given: str, read: str) -> None:
+    """And venues by their aliases, as everywhere (CONTRACT 1)."""
+    assert read == getattr(questions.understand(tool, {argument: given}).query, argument)
+
+
+def test_a_venue_that_is_not_korean_is_refused() -> None:
+    """With the two that are."""
+    with pytest.raises(BadQuestion, match="upbit, bithumb"):
+        questions.understand("get_kimchi", {"venue": "binance"})

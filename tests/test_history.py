@@ -268,6 +268,8 @@ class TestRecording:
         assert (cell(NOW, 60_000), True) == (point["t"], point["partial"])
         assert "none" == point["coverage"]["kimchi"]
         assert ["upbit"] == point["sources"]
+        # A tool shows neither of them beside a value, and bucket means have none.
+        assert "of 1 minutes 1 lacked a source" == told["meta"]["history"]
         assert 1 == marked["data"]["points"][0]["v"]
         # What was unknown is absent, not zero.
         assert [] == premium["data"]["points"]
@@ -459,6 +461,17 @@ class TestAnswers:
                 untilMs=str(NOW + 2 * HOUR_MS),
             )
         assert [] == told["data"]["points"]
+
+    @pytest.mark.parametrize("tool", ["get_oi_history", "get_funding_history"])
+    async def test_a_future_start_needs_no_end(self, tool: str) -> None:
+        """The specification has only a start: an empty list, and nothing of it is missing."""
+        async with world() as app:
+            told = await envelope(app, tool, coin="BTC", venues="hl", sinceMs=str(NOW + HOUR_MS))
+        assert ([], False, []) == (
+            told["data"]["points"],
+            told["meta"]["partial"],
+            told["meta"]["sources"],
+        )
 
     async def test_the_regime_is_the_markets(self) -> None:
         """z of what was really paid in the last week, venue by venue; and who stands apart."""

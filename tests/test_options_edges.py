@@ -8,6 +8,7 @@ from worlds import NOW, ask, world
 
 from mmflow_mcp.endpoints.answer import Shape, written
 from mmflow_mcp.rows import OptionChain
+from mmflow_mcp.surfaces import questions
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.deribit import Deribit
 
@@ -94,3 +95,26 @@ async def test_the_flip_of_a_cheap_coin_keeps_its_digits() -> None:
     told = written(found.data, Shape())["gammaFlip"]
     assert pytest.approx(flip, rel=1e-5) == told
     assert abs(flip - round(flip, 1)) > 1e-5 * flip
+
+
+async def test_the_sign_of_the_total_tells_and_not_the_side_of_the_flip(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With puts above spot and calls below, moves are damped under the flip, and it is told so."""
+
+    def turned(chain: OptionChain) -> OptionChain:
+        spot = chain.index_price or 0.0
+        rows = (
+            replace(row, oi=50.0 if (row.type == "C") == (row.strike < spot) else 0.0)
+            for row in chain.rows
+        )
+        return replace(chain, rows=tuple(rows))
+
+    change_chain(monkeypatch, turned)
+    async with world() as app:
+        data = (await ask(app, "get_gex", underlying="BTC")).data
+    assert data.gamma_flip_method == "reprice"
+    assert (data.total_gex > 0) == (data.spot < data.gamma_flip)
+    said = questions.find("get_gex").description
+    assert "totalGex > 0: hedging damps moves" in said
+    assert "above gammaFlip" not in said

@@ -295,6 +295,24 @@ class TestOtherPublishers:
         assert (684.8, "tftc:bitcoin-etf-flows") == (table.cumulative_usdm, table.source)
         assert "CC BY 4.0" in table.publisher
 
+    def test_a_session_that_is_passed_over_is_told(self) -> None:
+        """No footer denies the sum, so the calendar does: 684.8 - 720.5 without 12 January."""
+        wire = sample("farside", TFTC[0])
+        days = [day for day in wire.doc["days"] if day["date"] != "2024-01-12"]
+        short = Wire({**wire.doc, "days": days}, fetched_at=wire.fetched_at, read=0.0, size=1)
+        flows = parse_tftc(short)
+        assert -35.7 == flows.table.cumulative_usdm
+        assert ("missing: the session of 12 Jan 2024, so the sum is short",) == flows.notes
+
+    def test_a_day_off_that_no_calendar_knew_is_no_session(self) -> None:
+        """A day told without a figure, between days of figures, is not missing."""
+        wire = sample("farside", TFTC[0])
+        quiet: dict[str, Any] = {"netFlowUsd": None, "perEtfUsd": {}}
+        days = [d | quiet if d["date"] == "2024-01-12" else d for d in wire.doc["days"]]
+        doc = {**wire.doc, "days": days}
+        flows = parse_tftc(Wire(doc, fetched_at=wire.fetched_at, read=0.0, size=1))
+        assert (-35.7, ()) == (flows.table.cumulative_usdm, flows.notes)
+
     @pytest.mark.parametrize("doc", [None, [], {}, {"days": None}, {"days": []}])
     def test_tftc_without_days_is_no_answer(self, doc: Any) -> None:
         """Not an empty table."""

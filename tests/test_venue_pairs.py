@@ -60,6 +60,8 @@ def test_the_time_of_the_price_goes_with_the_price() -> None:
     assert (100.0, AT - 1000, None) == (fresh.price, fresh.venue_time, fresh.stale)
     behind = row(bid="100.99", ask="101.01", traded_ms=AT - 91_000)
     assert (101.0, None, None) == (behind.price, behind.venue_time, behind.stale)
+    same = row(bid="99", ask="101", traded_ms=AT - 91_000)
+    assert (100.0, None, None) == (same.price, same.venue_time, same.stale)
     alone = row(traded_ms=AT - 91_000)
     assert (100.0, AT - 91_000, True) == (alone.price, alone.venue_time, alone.stale)
 

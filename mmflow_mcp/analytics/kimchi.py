@@ -18,6 +18,7 @@ MAX_PREMIUM_PCT = 30.0
 MAX_AGE_MS = 120_000
 # A rate of another month is no rate of today.
 MAX_FX_DAYS = 30
+_NET = "the premium is net of USDT's own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,7 @@ def kimchi_of(
         usdt_premium_pct=premium.usdt_pct,
         stale=stale or None,
         local_time=price.venue_time if price else None,
-        global_venues=spread.fresh or None,
+        global_venues=None if spread.median is None else spread.fresh,
     )
     return answer, notes
 
@@ -219,7 +220,10 @@ def _rate_of(
         notes.append(Note(rate.source, "missing", other))
     if usdt is None or (price and price.coin == usdt.coin):
         return _Rate(None, None, None, NONE, None)
-    return _Rate(usdt.price, f"{usdt.venue}:{usdt.symbol}", None, NONE, None)
+    proxy = f"{usdt.venue}:{usdt.symbol}"
+    # Another quantity than the premium over a rate: who reads only the number must be told.
+    notes.append(Note("flows:kimchi", "missing", f"missing: no rate; {proxy} stands in: {_NET}"))
+    return _Rate(usdt.price, proxy, None, NONE, None)
 
 
 def _far(one: SpotRow, other: SpotRow) -> bool:

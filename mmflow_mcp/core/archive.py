@@ -5,8 +5,9 @@ asked for a stretch of its history once; what it answers is stored.
 """
 
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby, pairwise
 from typing import Any
 
 import anyio
@@ -32,6 +33,10 @@ SAMPLED = {FUNDING: "predicted", OI: "sampled"}
 SETTLED = "settled"
 # How long after its time a venue tells a settlement or a sample.
 LATE_MS = 3 * MINUTE_MS
+# So many equal distances in a row are a cadence; fewer may be samples that are missing.
+_IN_A_ROW = 4
+# A finer cadence stands for a series that has so much less of its grid than a coarser one.
+_LESS = 0.01
 
 Soon = Callable[..., None]
 Fetch = Callable[["Flight"], Coroutine[Any, Any, Batch | None]]
@@ -164,17 +169,40 @@ class Archive:
         self._asked[key] = joined[-8:]
 
 
-def spacing_of(points: Iterable[Point]) -> int:
-    """The usual distance between neighbours, ms: of the newest two; an hour where there is none."""
-    times = [p.t for p in points][-2:]
-    return times[1] - times[0] if len(times) == 2 else HOUR_MS
+def evened(points: Sequence[Point]) -> tuple[list[Point], int]:
+    """A settled series on one grid, and the usual distance of its points, ms.
+
+    Venues are asked for a short stretch more finely than for a long one, and the store keeps both:
+    of the finer stretches only what lies on the grid of the coarser ones is left. What carries
+    `periodHours` is a payment and stays. The distance is an hour where fewer than two points are.
+    """
+    steps = [b.t - a.t for a, b in pairwise(points)]
+    if not steps:
+        return list(points), HOUR_MS
+    if any(extra and "periodHours" in extra for _, _, extra in points):
+        return list(points), steps[-1]
+    runs = {step for step, run in groupby(steps) if len(list(run)) >= _IN_A_ROW}
+    length = points[-1].t - points[0].t
+    grids = [(step, _on_grid(points, steps, step)) for step in sorted(runs)]
+    covered = [len(kept) * step / (length + step) for step, kept in grids]
+    for (step, kept), share in zip(grids, covered, strict=True):
+        if share >= max(covered) - _LESS:
+            return kept, step
+    return list(points), min(steps)
+
+
+def _on_grid(points: Sequence[Point], steps: Sequence[int], step: int) -> list[Point]:
+    """The points that lie a multiple of a distance from where it was last seen."""
+    last = max(i for i, found in enumerate(steps) if found == step)
+    return [point for point in points if (point.t - points[last].t) % step == 0]
 
 
 def holes_of(points: Sequence[Point], since_ms: int, now_ms: int) -> list[Span]:
     """Stretches of since..now in which values should be and are not."""
     if not points:
         return [(since_ms, now_ms)] if now_ms > since_ms else []
-    spacing = _period_of(points)
+    points, spacing = evened(points)
+    spacing = _period_of(points) or spacing
     found: list[Span] = []
     if points[0].t - since_ms > spacing:
         found.append((since_ms, points[0].t))
@@ -185,8 +213,8 @@ def holes_of(points: Sequence[Point], since_ms: int, now_ms: int) -> list[Span]:
 
 
 def _period_of(points: Sequence[Point]) -> int:
-    hours = (points[-1].extra or {}).get("periodHours")
-    return round(hours * HOUR_MS) if hours else spacing_of(points)
+    """What the newest point is for, where it is a payment, ms; else 0."""
+    return round(((points[-1].extra or {}).get("periodHours") or 0) * HOUR_MS)
 
 
 def share_of(

@@ -11,8 +11,8 @@ from mmflow_mcp.core.archive import (
     SETTLED,
     SOURCES,
     Flight,
+    evened,
     share_of,
-    spacing_of,
 )
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import PROGRESS, Gathered, gather
@@ -100,7 +100,7 @@ async def _line(
         settled = []
     if not sampled and not settled:
         return None
-    spacing = spacing_of(settled)
+    settled, spacing = evened(settled)
     of_samples = share_of(sampled, SAMPLE_MS, span)
     if share_of(settled, spacing, span, settled=True) > of_samples:
         return Line(venue.id, SETTLED, spacing, tuple(settled))

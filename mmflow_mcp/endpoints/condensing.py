@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mmflow_mcp.analytics.downsampling import Pair, buckets, shape
+from mmflow_mcp.analytics.downsampling import Pair, buckets, shape, split
 from mmflow_mcp.analytics.rates import apr
 from mmflow_mcp.endpoints.answer import Table
 from mmflow_mcp.rows import told
@@ -38,7 +38,9 @@ def one_series(data: Any, budget: int, form: str, query: Any) -> tuple[Any, str]
     share = max(1, budget // len(tables))
     lttb = getattr(query, "downsample", "mean") == "lttb"
     what = "LTTB picks" if lttb else "bucket means"
-    said = f"{what} of {total} points; points=0 for all, or a shorter span"
+    lost = sum(max(0, len(split(_pairs(one), _widest(one))) - share) for one in tables)
+    but = f" but {lost} short stretches between gaps" if lost else ""
+    said = f"{what} of {total} points{but}; points=0 for all, or a shorter span"
     if getattr(data, "series", None):
         return replace(data, series=[_condensed(one, share, lttb) for one in data.series]), said
     return _condensed(data, share, lttb), said
@@ -49,12 +51,19 @@ def _points(one: Any) -> Sequence[Any]:
     return table.rows if isinstance(table, Table) else ()
 
 
+def _pairs(one: Any) -> list[Pair]:
+    return [(row.t, row.v) for row in _points(one)]
+
+
+def _widest(one: Any) -> float:
+    return GAP * cadence_of(one)
+
+
 def _condensed(one: Any, budget: int, lttb: bool) -> Any:  # noqa: FBT001 - a shape is one of two
     rows = _points(one)
     if not rows:
         return one
-    pairs: list[Pair] = [(row.t, row.v) for row in rows]
-    widest = GAP * cadence_of(one)
+    pairs, widest = _pairs(one), _widest(one)
     if lttb:
         kept = {t for t, _ in shape(pairs, budget, widest)}
         table = one.points

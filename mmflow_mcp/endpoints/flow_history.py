@@ -1,5 +1,6 @@
 """History of flow metrics, minute by minute, as they were recorded here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -113,8 +114,20 @@ async def get_flow_history(core: Core, query: FlowHistoryQuery) -> Answer[FlowHi
     meta = history_meta(core, whole, now, "flows")
     if not rows and core.archive.store is not None and not whole.partial:
         meta["history"] = _NOTHING_YET
+    if weak := _weak(rows):
+        meta["history"] = weak
     meta["source"] = meta["source"].replace("mmflow:history:flows", "flows:history")
     return Answer(data, meta)
+
+
+def _weak(rows: Sequence[FlowPoint]) -> str:
+    """How many minutes were less than whole: points in few, and a tool's, no longer tell it."""
+    counts = {
+        "had a stale part": sum(row.stale for row in rows),
+        "lacked a source": sum(row.partial for row in rows),
+    }
+    said = [f"{count} {what}" for what, count in counts.items() if count]
+    return f"of {len(rows)} minutes {', '.join(said)}" if said else ""
 
 
 def _flow_point(point: Point) -> FlowPoint:

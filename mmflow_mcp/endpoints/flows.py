@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -32,11 +32,26 @@ from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.venues import roll
 
 
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _korean(value: Any) -> Any:
+    """The id of a Korean venue by any of its names; what is none stays as it is."""
+    name = _lower(value)
+    known = {
+        word.lower(): venue.id
+        for venue in (roll()["upbit"], roll()["bithumb"])
+        for word in (venue.id, venue.name, *venue.aliases)
+    }
+    return known.get(name, name) if isinstance(name, str) else name
+
+
 class SpreadsQuery(Query):
     """Which coins, and in which dollars."""
 
     coins: FewCoins = Field(default=None, description=FEW_COINS)
-    quote: Literal["usd"] | None = Field(
+    quote: Annotated[Literal["usd"] | None, BeforeValidator(_lower)] = Field(
         default=None, description="usd: convert USDT. Left out: as quoted"
     )
 
@@ -45,7 +60,9 @@ class KimchiQuery(Query):
     """Which coin, on which Korean venue."""
 
     coin: Annotated[str, BeforeValidator(coin_of)] = Field(default="BTC", description="Ticker")
-    venue: Literal["upbit", "bithumb"] = Field(default="upbit", description="Korean venue")
+    venue: Annotated[Literal["upbit", "bithumb"], BeforeValidator(_korean)] = Field(
+        default="upbit", description="Korean venue"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,10 +140,13 @@ class FundingHistoryAnswer:
 
 
 def span_of(core: Core, query: SpanQuery) -> tuple[int, int]:
-    """The span asked for: by default everything that is kept, until now."""
+    """The span asked for: by default everything that is kept, until now.
+
+    Where it begins in the future it is empty, and so is the answer (METHODS 14).
+    """
     now = core.pinned_now or core.clock.now_ms()
-    until = query.untilMs.at(now) if query.untilMs else now
     since = query.sinceMs.at(now) if query.sinceMs else now - core.archive.retention_ms
+    until = query.untilMs.at(now) if query.untilMs else max(now, since)
     if until < since:
         raise BadQuestion("untilMs", "it lies before sinceMs.", fits="a later time")
     return since, until
@@ -196,7 +199,7 @@ async def get_oi_history(core: Core, query: OiHistoryQuery) -> Answer[OiHistoryA
     venues = asked_venues(core, OI, query.venues or ("hyperliquid",))
     lines, whole = await lines_of(core, OI, query.coin, venues, span, kind=_kind(OI, query.kind))
     await _refuse(core, OI, query.coin, venues, lines, whole)
-    _note_silent(core, OI, query.coin, venues, lines, whole)
+    _note_silent(core, OI, query.coin, venues, lines, whole, span)
     now = core.clock.now_ms()
     known = {line.venue: line for line in lines}
     series = [_oi_series(core, query.coin, v.id, known.get(v.id), now) for v in venues]
@@ -252,8 +255,12 @@ def _note_silent(
     venues: Sequence[Venue],
     lines: Sequence[Line],
     whole: Gathered,
+    span: tuple[int, int],
 ) -> None:
     """A venue that was asked and has no point is missing, and never an empty market."""
+    if span[0] > core.clock.now_ms():
+        # Of what is to come nothing is missing.
+        return
     known = {line.venue for line in lines} | {note["source"] for note in whole.notes}
     known |= set(whole.not_listed.get(coin, ()))
     for venue in venues if core.archive.store is not None else ():
@@ -340,7 +347,7 @@ async def get_funding_history(
     kind = _kind(FUNDING, query.kind)
     lines, whole = await lines_of(core, FUNDING, query.coin, venues, span, kind=kind)
     await _refuse(core, FUNDING, query.coin, venues, lines, whole)
-    _note_silent(core, FUNDING, query.coin, venues, lines, whole)
+    _note_silent(core, FUNDING, query.coin, venues, lines, whole, span)
     now = core.clock.now_ms()
     data = FundingHistoryAnswer(
         coin=query.coin,

@@ -175,8 +175,9 @@ async def get_option_chain(core: Core, query: UnderlyingQuery) -> Answer[Table[O
 async def get_gex(core: Core, query: UnderlyingQuery) -> Answer[GexAnswer]:
     """Dealer gamma exposure (GEX) by strike, call and put wall, gamma flip.
 
-    Hedging damps moves above gammaFlip, amplifies below; for volatility use get_skew. gex: USD of
-    delta per 1 % move, calls +, puts -: an assumption, not dealers' known position.
+    totalGex > 0: hedging damps moves, < 0: amplifies, turning at gammaFlip. gex: USD of delta per
+    1 % move, calls +, puts -: an assumption, not dealers' known position. For volatility
+    use get_skew.
     """
     at = await _place(core, query.underlying)
     surface = gamma_exposure(at.chain, spot=at.spot or 0.0, now_ms=at.now)

@@ -14,6 +14,8 @@ from mmflow_mcp.rows.spot import SpotRow
 from mmflow_mcp.venues.capabilities import Spot
 
 DEFAULT_COINS = ("BTC", "ETH", "SOL")
+# Won in a dollar, near enough to rank rows by.
+_WON = 1_400.0
 
 
 class SpotQuery(Query):
@@ -55,8 +57,8 @@ async def get_spot(core: Core, query: SpotQuery) -> Answer[Table[SpotRow]]:
 
 
 def turnover(row: SpotRow) -> float:
-    """What was traded in 24 h, in the quote currency: the rank for a row budget."""
-    return row.price * (row.volume24h or 0.0)
+    """What was traded in 24 h, roughly in dollars: the rank for a row budget."""
+    return row.price * (row.volume24h or 0.0) / (_WON if row.quote == "KRW" else 1.0)
 
 
 def quotes_of(rows: list[SpotRow]) -> dict[str, Any]:

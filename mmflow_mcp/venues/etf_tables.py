@@ -28,6 +28,7 @@ _NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 _NOTHING = frozenset({"", "-", "\u2013", "\u2014", "n/a"})
 # No fund has moved a tenth of this in a day, US$ millions.
 _ABSURD = 100_000.0
+_EPOCH = date(1970, 1, 1).toordinal()
 # A fund that reported within so many sessions is expected to report again.
 _REMEMBERED = 10
 # A fund that is silent for so many sessions in a row has closed.
@@ -238,6 +239,10 @@ def _has_closed(rows: Sequence[EtfFlowRow], i: int, name: str) -> bool:
     return len(after) >= _CLOSED and all(name not in row.values for row in after)
 
 
+def _day_of(row: EtfFlowRow) -> date:
+    return datetime.fromtimestamp(row.date_ms / 1000, UTC).date()
+
+
 def _cumulative(
     settled: Sequence[EtfFlowRow], pending: Sequence[EtfFlowRow], sheet: Sheet, asset: str
 ) -> tuple[float | None, list[str]]:
@@ -245,12 +250,33 @@ def _cumulative(
     if not settled:
         return None, []
     open_sum = sum(row.total or 0.0 for row in pending)
-    began = datetime.fromtimestamp(settled[0].date_ms / 1000, UTC).date()
+    began = _day_of(settled[0])
     whole = (began - FIRST[asset]).days * DAY_MS <= 7 * DAY_MS and not sheet.bad
     totals = [row.total for row in settled if row.total is not None]
     if not whole or len(totals) < len(settled):
         return (None if sheet.footer is None else round(sheet.footer - open_sum, 1)), []
     cumulative = round(sum(totals), 1)
-    if sheet.footer is None or abs(cumulative + open_sum - sheet.footer) <= 5 + abs(open_sum):
+    if sheet.footer is None:
+        return cumulative, _absent(settled, sheet, asset)
+    if abs(cumulative + open_sum - sheet.footer) <= 5 + abs(open_sum):
         return cumulative, []
     return cumulative, ["changed: the sum of the sessions is not the one the table gives"]
+
+
+def _absent(settled: Sequence[EtfFlowRow], sheet: Sheet, asset: str) -> list[str]:
+    """What to say of sessions that a table without a sum of its own passes over.
+
+    A row without figures tells of a day off that no calendar knew.
+    """
+    off = {row.date_ms for row in sheet.rows if not row.values and not row.total}
+    seen = off | {row.date_ms for row in settled}
+    days = range(FIRST[asset].toordinal(), _day_of(settled[-1]).toordinal())
+    lost = [
+        day
+        for day in map(date.fromordinal, days)
+        if is_session(day) and (day.toordinal() - _EPOCH) * DAY_MS not in seen
+    ]
+    if not lost:
+        return []
+    more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+    return [f"missing: the session of {label_of(lost[0])}{more}, so the sum is short"]

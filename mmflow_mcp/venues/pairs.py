@@ -134,8 +134,11 @@ def spot_row(
     if low is not None and high is not None and low > high:
         # A crossed book is no book.
         low = high = None
-    price = fair_price(traded, low, high, 0 if traded_ms is None else fetched_at - traded_ms)
-    at = told_ms if traded_ms is None or price != traded else traded_ms
+    age = 0 if traded_ms is None else fetched_at - traded_ms
+    price = fair_price(traded, low, high, age)
+    # The midpoint of a book is of now, also where it happens to be the price of an old trade.
+    booked = price != traded or (age > MAX_AGE_MS and low is not None and high is not None)
+    at = told_ms if traded_ms is None or booked else traded_ms
     size = None if volume is None or volume == "" else amount(volume)
     many = pair.multiplier
     return SpotRow(
