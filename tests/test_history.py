@@ -13,7 +13,7 @@ from worlds import MARKET, NOW, ask, counted, envelope, world
 
 from mmflow_mcp.app import App, running
 from mmflow_mcp.clock import HOUR_MS, FixedClock
-from mmflow_mcp.core.archive import holes_of, share_of
+from mmflow_mcp.core.archive import evened, holes_of, share_of
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.fleet.lease import OwnLease
 from mmflow_mcp.metrics.declare import samplings
@@ -116,6 +116,22 @@ class TestBackfill:
             truth = MARKET.open_interest("binance", "ETH", row.t)
             assert truth is not None
             assert pytest.approx(truth[1], rel=2e-4) == row.v
+
+    async def test_what_a_shorter_question_stored_changes_no_longer_one(self) -> None:
+        """Six days are told more coarsely than one: both are even, and few points span all."""
+        six = {"coin": "BTC", "venues": "bybit", "sinceMs": str(NOW - 144 * HOUR_MS)}
+        async with world() as app:
+            fresh = await ask(app, "get_oi_history", **six)
+        async with world() as app:
+            day = await ask(app, "get_oi_history", coin="BTC", venues="bybit", sinceMs="-24h")
+            asked = questions.understand("get_oi_history", six)
+            warm = await questions.answer(app.core(), asked)
+        assert day.data.cadence_ms < fresh.data.cadence_ms
+        assert fresh.data.points.rows == warm.data.points.rows
+        assert (fresh.data.cadence_ms, None) == (warm.data.cadence_ms, warm.data.gaps)
+        few = questions.result(asked, warm, "columns")["data"]["points"]["rows"]
+        assert 42 == len(few)
+        assert fresh.data.points.rows[0].t == few[0][0]
 
     async def test_what_outlasts_the_deadline_goes_on(self) -> None:
         """The first answer is partial and says so; the next one has it."""
@@ -487,6 +503,18 @@ def test_holes_are_where_values_should_be() -> None:
     assert [(40 * HOUR_MS, 50 * HOUR_MS)] == holes_of(every[3:], 39 * HOUR_MS, 50 * HOUR_MS)
     assert [(0, 5)] == holes_of([], 0, 5)
     assert [] == holes_of([], 5, 5)
+
+
+def test_stretches_of_several_spacings_become_even() -> None:
+    """The widest spacing that is one holds for all; gaps are none, and settlements stay."""
+    coarse = [Point(n * HOUR_MS, 1.0) for n in range(5)]
+    fine = [Point(4 * HOUR_MS + n * TEN, 2.0) for n in range(1, 13)]
+    assert [n * HOUR_MS for n in range(7)] == [p.t for p in evened([*coarse, *fine])]
+    apart = [*fine[:4], Point(20 * HOUR_MS, 1.0), Point(36 * HOUR_MS, 1.0), *fine[12:]]
+    assert apart == evened(apart)
+    assert fine == evened(fine)
+    paid = [Point(p.t, p.v, {"periodHours": 1.0}) for p in (*coarse, *fine)]
+    assert paid == evened(paid)
 
 
 def test_a_share_counts_each_point_for_its_own_spacing() -> None:

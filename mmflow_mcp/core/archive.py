@@ -7,6 +7,7 @@ asked for a stretch of its history once; what it answers is stored.
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -168,6 +169,24 @@ def spacing_of(points: Iterable[Point]) -> int:
     """The usual distance between neighbours, ms: of the newest two; an hour where there is none."""
     times = [p.t for p in points][-2:]
     return times[1] - times[0] if len(times) == 2 else HOUR_MS
+
+
+def evened(points: Sequence[Point]) -> list[Point]:
+    """Ascending points at one spacing: where stretches were told at several, at the widest.
+
+    A venue tells a long span more coarsely, and what it told of a short one before lies beside it
+    in the store. Left so, every step of the coarse stretch would pass for a gap. Settlements say
+    their periods themselves and stay as they are.
+    """
+    if any(extra and "periodHours" in extra for _, _, extra in points):
+        return list(points)
+    steps = [b.t - a.t for a, b in pairwise(points)]
+    # Three alike in a row are a spacing; gaps are not.
+    spacings = {a for a, b, c in zip(steps, steps[1:], steps[2:], strict=False) if a == b == c}
+    if len(spacings) < 2:
+        return list(points)
+    widest = max(spacings)
+    return [point for point in points if point.t % widest == 0]
 
 
 def holes_of(points: Sequence[Point], since_ms: int, now_ms: int) -> list[Span]:

@@ -11,6 +11,7 @@ from mmflow_mcp.core.archive import (
     SETTLED,
     SOURCES,
     Flight,
+    evened,
     share_of,
     spacing_of,
 )
@@ -118,7 +119,7 @@ async def _settled(
     key = SeriesKey(metric, venue.id, coin, SETTLED)
     stored = await core.archive.read(key, since, until)
     if core.archive.store is None or not isinstance(venue, source.capability):
-        return stored
+        return evened(stored)
     found = {point.t: point for point in stored}
     asked = False
     # A flight that another question began may bring less than this one needs: then once more.
@@ -140,7 +141,7 @@ async def _settled(
         side.answered.append(venue.id)
     if found and not asked:
         side.sources.append("mmflow:history")
-    return [found[t] for t in sorted(found)]
+    return evened([found[t] for t in sorted(found)])
 
 
 def _lacking(
@@ -149,7 +150,7 @@ def _lacking(
     """The stretch that the venue must be asked for; None when nothing is lacking."""
     if venue.closed_on is not None and core.upstream.kind != "replay":
         return None
-    points = [found[t] for t in sorted(found)]
+    points = evened([found[t] for t in sorted(found)])
     now = min(span[1], core.clock.now_ms())
     lacking = core.archive.lacking(key, points, span[0], now)
     return None if lacking[0] == lacking[1] else lacking
