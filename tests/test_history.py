@@ -19,7 +19,7 @@ from mmflow_mcp.fleet.lease import OwnLease
 from mmflow_mcp.metrics.declare import samplings
 from mmflow_mcp.metrics.recorder import OFFSET_MS, Recorder
 from mmflow_mcp.series.places import open_lease
-from mmflow_mcp.series.store import Point, SeriesKey, cell
+from mmflow_mcp.series.store import Batch, Point, SeriesKey, cell
 from mmflow_mcp.settings import from_environment
 from mmflow_mcp.surfaces import questions
 
@@ -407,6 +407,25 @@ class TestAnswers:
         for row, point in zip(few["points"]["rows"], whole["points"], strict=True):
             assert row[1] == pytest.approx(point["byVenue"]["hl"] * 876_000, abs=0.006)
             assert row[2] == pytest.approx(point["byVenue"]["okx"] * 109_500, abs=0.006)
+
+    async def test_the_mean_of_a_span_weighs_hours_not_payments(self) -> None:
+        """A day of three payments and a day of hourly ones count alike; REST tells the rates."""
+        start = NOW // (8 * HOUR_MS) * 8 * HOUR_MS - 48 * HOUR_MS
+        paid = [Point(start + n * 8 * HOUR_MS, 0.0008, {"periodHours": 8.0}) for n in (1, 2, 3)]
+        paid += [Point(start + n * HOUR_MS, 0.0, {"periodHours": 1.0}) for n in range(25, 49)]
+        question = {"coin": "BTC", "venues": "okx", "kind": "settled"}
+        question |= {"sinceMs": str(paid[0].t), "untilMs": str(paid[-1].t)}
+        async with world() as app:
+            store = app.core().archive.store
+            assert store is not None
+            key = SeriesKey("funding", "okx", "BTC", "settled")
+            await store.write([Batch(key, HOUR_MS, paid)], backfill=True)
+            asked = questions.understand("get_funding_history", question)
+            found = await questions.answer(app.core(), asked)
+        told = questions.result(asked, found, "columns")["data"]
+        assert {"okx": 43.8} == told["meanApr"]
+        assert ({"okx": 1}, {"okx": [8.0]}) == (told["periodHours"], told["rescaled"])
+        assert len(paid) == len(found.data.points.rows)
 
     async def test_lttb_keeps_points_that_are_there(self) -> None:
         """On request: real points with the extremes among them, as many as the budget."""
