@@ -379,6 +379,24 @@ class TestAnswers:
         assert len(json.dumps(short)) < 4200
         assert len(json.dumps(rates)) < 2600
 
+    async def test_stretches_that_a_budget_has_no_room_for_are_counted(self) -> None:
+        """Fifty short sessions of a recorder, forty-two points: eight of them are not shown."""
+        key = SeriesKey("oi", "hyperliquid", "BTC", "sampled")
+        newest = cell(NOW, TEN)
+        held = [Point(newest - n * 3 * TEN - m * TEN, 5.0) for n in range(50) for m in (0, 1)]
+        question = {"coin": "BTC", "venues": "hl", "sinceMs": "-48h"}
+        async with world() as app:
+            store = app.core().archive.store
+            assert store is not None
+            await store.write([Batch(key, TEN, held[::-1])], backfill=True)
+            asked = questions.understand("get_oi_history", question)
+            found = await questions.answer(app.core(), asked)
+        told = questions.result(asked, found, "columns")
+        assert 42 == len(told["data"]["points"]["rows"])
+        assert told["meta"]["condensed"].endswith(
+            "8 of the shortest stretches between gaps are left out"
+        )
+
     async def test_a_table_of_venues_is_in_percent_a_year(self) -> None:
         """Columns of venues with other periods compare: means to 0.01 %, all points exactly."""
         async with world() as app:

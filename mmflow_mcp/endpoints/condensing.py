@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from math import fsum
 from typing import Any
 
-from mmflow_mcp.analytics.downsampling import Pair, buckets, shape
+from mmflow_mcp.analytics.downsampling import Pair, buckets, shape, split
 from mmflow_mcp.analytics.rates import apr
 from mmflow_mcp.endpoints.answer import Table
 from mmflow_mcp.rows import told
@@ -48,6 +48,9 @@ def one_series(data: Any, budget: int, form: str, query: Any) -> tuple[Any, str]
     lttb = getattr(query, "downsample", "mean") == "lttb"
     what = "LTTB picks" if lttb else "bucket means"
     said = f"{what} of {total} points; points=0 for all, or a shorter span"
+    lost = sum(max(0, len(_stretches(one)) - share) for one in tables)
+    if lost:
+        said += f"; {lost} of the shortest stretches between gaps are left out"
     if getattr(data, "series", None):
         return replace(data, series=[_condensed(one, share, lttb) for one in data.series]), said
     return _condensed(data, share, lttb), said
@@ -58,12 +61,19 @@ def _points(one: Any) -> Sequence[Any]:
     return table.rows if isinstance(table, Table) else ()
 
 
+def _pairs(one: Any) -> list[Pair]:
+    return [(row.t, row.v) for row in _points(one)]
+
+
+def _stretches(one: Any) -> list[Sequence[Pair]]:
+    return split(_pairs(one), GAP * cadence_of(one))
+
+
 def _condensed(one: Any, budget: int, lttb: bool) -> Any:  # noqa: FBT001 - a shape is one of two
     rows = _points(one)
     if not rows:
         return one
-    pairs: list[Pair] = [(row.t, row.v) for row in rows]
-    widest = GAP * cadence_of(one)
+    pairs, widest = _pairs(one), GAP * cadence_of(one)
     if lttb:
         kept = {t for t, _ in shape(pairs, budget, widest)}
         table = one.points
