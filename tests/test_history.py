@@ -133,6 +133,17 @@ class TestBackfill:
         assert 42 == len(few)
         assert fresh.data.points.rows[0].t == few[0][0]
 
+    async def test_days_of_a_month_do_not_stand_in_for_hours(self) -> None:
+        """OKX tells a month by the day; two days asked after it begin where they begin."""
+        quarter, since = 15 * 60_000, NOW - 48 * HOUR_MS
+        async with world() as app:
+            month = await ask(app, "get_oi_history", coin="BTC", venues="okx", sinceMs="-30d")
+            two = await ask(app, "get_oi_history", coin="BTC", venues="okx", sinceMs=str(since))
+        times = [row.t for row in two.data.points.rows]
+        assert 24 * HOUR_MS == month.data.cadence_ms
+        assert list(range(-(-since // quarter) * quarter, times[-1] + 1, quarter)) == times
+        assert (False, quarter, None) == (two.meta["partial"], two.data.cadence_ms, two.data.gaps)
+
     async def test_what_outlasts_the_deadline_goes_on(self) -> None:
         """The first answer is partial and says so; the next one has it."""
         question = {"coin": "BTC", "venues": "hyperliquid", "sinceMs": "-24h"}
@@ -547,6 +558,7 @@ def test_stretches_of_several_spacings_become_even() -> None:
     coarse = [Point(n * HOUR_MS, 1.0) for n in range(5)]
     fine = [Point(4 * HOUR_MS + n * TEN, 2.0) for n in range(1, 13)]
     assert [n * HOUR_MS for n in range(7)] == [p.t for p in evened([*coarse, *fine])]
+    assert [n * HOUR_MS for n in range(5)] == [p.t for p in evened([*coarse, *fine[:2]])]
     apart = [*fine[:4], Point(20 * HOUR_MS, 1.0), Point(36 * HOUR_MS, 1.0), *fine[12:]]
     assert apart == evened(apart)
     assert fine == evened(fine)

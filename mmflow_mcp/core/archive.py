@@ -33,6 +33,8 @@ SAMPLED = {FUNDING: "predicted", OI: "sampled"}
 SETTLED = "settled"
 # How long after its time a venue tells a settlement or a sample.
 LATE_MS = 3 * MINUTE_MS
+# No venue tells samples closer together, and with so many of them a stretch is told finely.
+FINEST_MS, MANY = 5 * MINUTE_MS, 48
 
 Soon = Callable[..., None]
 Fetch = Callable[["Flight"], Coroutine[Any, Any, Batch | None]]
@@ -171,6 +173,11 @@ def spacing_of(points: Iterable[Point]) -> int:
     return times[1] - times[0] if len(times) == 2 else HOUR_MS
 
 
+def are_settlements(points: Iterable[Point]) -> bool:
+    """Whether these are rates that were paid, which come when they come."""
+    return any(extra and "periodHours" in extra for _, _, extra in points)
+
+
 def evened(points: Sequence[Point]) -> list[Point]:
     """Ascending points at one spacing: where stretches were told at several, at the widest.
 
@@ -178,15 +185,25 @@ def evened(points: Sequence[Point]) -> list[Point]:
     in the store. Left so, every step of the coarse stretch would pass for a gap. Settlements say
     their periods themselves and stay as they are.
     """
-    if any(extra and "periodHours" in extra for _, _, extra in points):
+    if are_settlements(points):
         return list(points)
     steps = [b.t - a.t for a, b in pairwise(points)]
     # Three alike in a row are a spacing; gaps are not.
-    spacings = {a for a, b, c in zip(steps, steps[1:], steps[2:], strict=False) if a == b == c}
-    if len(spacings) < 2:
+    spacings = (a for a, b, c in zip(steps, steps[1:], steps[2:], strict=False) if a == b == c)
+    widest = max(spacings, default=0)
+    if min(steps, default=0) >= widest:
         return list(points)
-    widest = max(spacings)
     return [point for point in points if point.t % widest == 0]
+
+
+def are_fine(points: Sequence[Point]) -> bool:
+    """Whether points that a venue told are enough of their stretch not to ask for finer ones.
+
+    A longer question before may have brought so few of them that a shorter one hardly finds any.
+    """
+    if len(points) >= MANY or are_settlements(points):
+        return True
+    return len(points) > 1 and spacing_of(points) <= FINEST_MS
 
 
 def holes_of(points: Sequence[Point], since_ms: int, now_ms: int) -> list[Span]:
