@@ -13,13 +13,13 @@ from worlds import MARKET, NOW, ask, counted, envelope, world
 
 from mmflow_mcp.app import App, running
 from mmflow_mcp.clock import HOUR_MS, FixedClock
-from mmflow_mcp.core.archive import holes_of, share_of
+from mmflow_mcp.core.archive import evened, holes_of, share_of
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.fleet.lease import OwnLease
 from mmflow_mcp.metrics.declare import samplings
 from mmflow_mcp.metrics.recorder import OFFSET_MS, Recorder
 from mmflow_mcp.series.places import open_lease
-from mmflow_mcp.series.store import Point, SeriesKey, cell
+from mmflow_mcp.series.store import Batch, Point, SeriesKey, cell
 from mmflow_mcp.settings import from_environment
 from mmflow_mcp.surfaces import questions
 
@@ -116,6 +116,33 @@ class TestBackfill:
             truth = MARKET.open_interest("binance", "ETH", row.t)
             assert truth is not None
             assert pytest.approx(truth[1], rel=2e-4) == row.v
+
+    async def test_what_a_shorter_question_stored_changes_no_longer_one(self) -> None:
+        """Six days are told more coarsely than one: both are even, and few points span all."""
+        six = {"coin": "BTC", "venues": "bybit", "sinceMs": str(NOW - 144 * HOUR_MS)}
+        async with world() as app:
+            fresh = await ask(app, "get_oi_history", **six)
+        async with world() as app:
+            day = await ask(app, "get_oi_history", coin="BTC", venues="bybit", sinceMs="-24h")
+            asked = questions.understand("get_oi_history", six)
+            warm = await questions.answer(app.core(), asked)
+        assert day.data.cadence_ms < fresh.data.cadence_ms
+        assert fresh.data.points.rows == warm.data.points.rows
+        assert (fresh.data.cadence_ms, None) == (warm.data.cadence_ms, warm.data.gaps)
+        few = questions.result(asked, warm, "columns")["data"]["points"]["rows"]
+        assert 42 == len(few)
+        assert fresh.data.points.rows[0].t == few[0][0]
+
+    async def test_days_of_a_month_do_not_stand_in_for_hours(self) -> None:
+        """OKX tells a month by the day; two days asked after it begin where they begin."""
+        quarter, since = 15 * 60_000, NOW - 48 * HOUR_MS
+        async with world() as app:
+            month = await ask(app, "get_oi_history", coin="BTC", venues="okx", sinceMs="-30d")
+            two = await ask(app, "get_oi_history", coin="BTC", venues="okx", sinceMs=str(since))
+        times = [row.t for row in two.data.points.rows]
+        assert 24 * HOUR_MS == month.data.cadence_ms
+        assert list(range(-(-since // quarter) * quarter, times[-1] + 1, quarter)) == times
+        assert (False, quarter, None) == (two.meta["partial"], two.data.cadence_ms, two.data.gaps)
 
     async def test_what_outlasts_the_deadline_goes_on(self) -> None:
         """The first answer is partial and says so; the next one has it."""
@@ -365,6 +392,22 @@ class TestAnswers:
         assert len(json.dumps(short)) < 4200
         assert len(json.dumps(rates)) < 2600
 
+    async def test_stretches_that_a_budget_has_no_room_for_are_counted(self) -> None:
+        """Fifty short sessions of a recorder, forty-two points: eight of them are not shown."""
+        key = SeriesKey("oi", "hyperliquid", "BTC", "sampled")
+        newest = cell(NOW, TEN)
+        held = [Point(newest - n * 3 * TEN - m * TEN, 5.0) for n in range(50) for m in (0, 1)]
+        question = {"coin": "BTC", "venues": "hl", "sinceMs": "-48h"}
+        async with world() as app:
+            store = app.core().archive.store
+            assert store is not None
+            await store.write([Batch(key, TEN, held[::-1])], backfill=True)
+            asked = questions.understand("get_oi_history", question)
+            found = await questions.answer(app.core(), asked)
+        told = questions.result(asked, found, "columns")
+        assert 42 == len(told["data"]["points"]["rows"])
+        assert "100 points but 8 short stretches between gaps;" in told["meta"]["condensed"]
+
     async def test_a_table_of_venues_is_in_percent_a_year(self) -> None:
         """Columns of venues with other periods compare: means to 0.01 %, all points exactly."""
         async with world() as app:
@@ -393,6 +436,25 @@ class TestAnswers:
         for row, point in zip(few["points"]["rows"], whole["points"], strict=True):
             assert row[1] == pytest.approx(point["byVenue"]["hl"] * 876_000, abs=0.006)
             assert row[2] == pytest.approx(point["byVenue"]["okx"] * 109_500, abs=0.006)
+
+    async def test_the_mean_of_a_span_weighs_hours_not_payments(self) -> None:
+        """A day of three payments and a day of hourly ones count alike; REST tells the rates."""
+        start = NOW // (8 * HOUR_MS) * 8 * HOUR_MS - 48 * HOUR_MS
+        paid = [Point(start + n * 8 * HOUR_MS, 0.0008, {"periodHours": 8.0}) for n in (1, 2, 3)]
+        paid += [Point(start + n * HOUR_MS, 0.0, {"periodHours": 1.0}) for n in range(25, 49)]
+        question = {"coin": "BTC", "venues": "okx", "kind": "settled"}
+        question |= {"sinceMs": str(paid[0].t), "untilMs": str(paid[-1].t)}
+        async with world() as app:
+            store = app.core().archive.store
+            assert store is not None
+            key = SeriesKey("funding", "okx", "BTC", "settled")
+            await store.write([Batch(key, HOUR_MS, paid)], backfill=True)
+            asked = questions.understand("get_funding_history", question)
+            found = await questions.answer(app.core(), asked)
+        told = questions.result(asked, found, "columns")["data"]
+        assert {"okx": 43.8} == told["meanApr"]
+        assert ({"okx": 1}, {"okx": [8.0]}) == (told["periodHours"], told["rescaled"])
+        assert len(paid) == len(found.data.points.rows)
 
     async def test_lttb_keeps_points_that_are_there(self) -> None:
         """On request: real points with the extremes among them, as many as the budget."""
@@ -500,6 +562,19 @@ def test_holes_are_where_values_should_be() -> None:
     assert [(40 * HOUR_MS, 50 * HOUR_MS)] == holes_of(every[3:], 39 * HOUR_MS, 50 * HOUR_MS)
     assert [(0, 5)] == holes_of([], 0, 5)
     assert [] == holes_of([], 5, 5)
+
+
+def test_stretches_of_several_spacings_become_even() -> None:
+    """The widest spacing that is one holds for all; gaps are none, and settlements stay."""
+    coarse = [Point(n * HOUR_MS, 1.0) for n in range(5)]
+    fine = [Point(4 * HOUR_MS + n * TEN, 2.0) for n in range(1, 13)]
+    assert [n * HOUR_MS for n in range(7)] == [p.t for p in evened([*coarse, *fine])[0]]
+    assert [n * HOUR_MS for n in range(5)] == [p.t for p in evened([*coarse, *fine[:2]])[0]]
+    apart = [*fine[:4], Point(20 * HOUR_MS, 1.0), Point(36 * HOUR_MS, 1.0), *fine[12:]]
+    assert (apart, TEN) == evened(apart)
+    assert (fine, TEN) == evened(fine)
+    paid = [Point(p.t, p.v, {"periodHours": 1.0}) for p in (*coarse, *fine)]
+    assert (paid, TEN) == evened(paid)
 
 
 def test_a_share_counts_each_point_for_its_own_spacing() -> None:

@@ -208,6 +208,7 @@ WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
     ("watch_trades", {}, ["coin: is required", '"BTC"']),
     ("get_valuation", {"asset": "bitcoin"}, ["asset: unknown", "no argument at all"]),
     ("get_gex", {"coin": "BTC"}, ["coin: unknown argument", "Nearest: underlying"]),
+    ("get_whales", {"coins": "BTC"}, ["Nearest: coin.", "Fits: minUsd, coin, sinceMs, limit."]),
     ("get_gex", {}, ["underlying", "required", "BTC"]),
     ("get_gex", {"underlying": "DOGE"}, ["DOGE", "BTC, ETH, SOL, XRP"]),
     ("get_gex", {"underlying": ["BTC"]}, ["underlying: ", "BTC, ETH, SOL, XRP"]),

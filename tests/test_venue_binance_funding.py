@@ -232,9 +232,9 @@ class TestParts:
         """Either member may tell that it is none; lists of 2020 lack one of them."""
         assert expected is is_coin(row)
 
-    def test_weights_are_the_documented_ones(self) -> None:
-        """Ten for all quotes, one for one; COIN-M ten either way; 2,400 a minute for both."""
-        assert (10, 1) == (premium_index(USDM).weight, premium_index(USDM, "BTCUSDT").weight)
+    def test_weights_are_those_that_the_venue_counts(self) -> None:
+        """Fifty for all quotes (the documentation says ten), one for one; COIN-M ten either way."""
+        assert (50, 1) == (premium_index(USDM).weight, premium_index(USDM, "BTCUSDT").weight)
         assert 10 == premium_index(COINM, "BTCUSD_PERP").weight
         assert (1, 40) == (held_of(USDM, "BTCUSDT").weight, day_tickers(USDM).weight)
         meter = BINANCE.meters[0]

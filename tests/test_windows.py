@@ -159,6 +159,15 @@ class TestCadences:
                 assert all(a.since_ms == b.until_ms for a, b in pairwise(pages))
                 assert all(p.until_ms - p.since_ms <= rows * one.ms for p in pages)
 
+    def test_a_question_that_took_a_moment_asks_for_no_more_than_is_kept(self) -> None:
+        """30 and 3 days ago are some seconds longer ago by the time that a venue is asked."""
+        ask = told("binance", {}, "BTC")
+        late = Window(READ_AT - 30 * DAY_MS - 5_000, READ_AT)
+        assert Window(READ_AT - 30 * DAY_MS, READ_AT) == kept_part(ask, late, 30 * DAY_MS, "rates")
+        assert [] == ask.shortfalls
+        three = Window(T - 3 * DAY_MS, T)
+        assert "15m" == choose_cadence(three, okx_past.CADENCES, T + 5_000).name
+
     def test_what_the_venue_has_no_more_is_said(self) -> None:
         """And cut off; a window that is kept says nothing."""
         ask = told("binance", {}, "BTC")

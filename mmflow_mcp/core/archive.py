@@ -37,6 +37,8 @@ LATE_MS = 3 * MINUTE_MS
 _IN_A_ROW = 4
 # A finer cadence stands for a series that has so much less of its grid than a coarser one.
 _LESS = 0.01
+# No venue tells samples closer together, and with so many of them a stretch is told finely.
+FINEST_MS, MANY = 5 * MINUTE_MS, 48
 
 Soon = Callable[..., None]
 Fetch = Callable[["Flight"], Coroutine[Any, Any, Batch | None]]
@@ -169,6 +171,11 @@ class Archive:
         self._asked[key] = joined[-8:]
 
 
+def are_settlements(points: Sequence[Point]) -> bool:
+    """Whether these are rates that were paid, which come when they come."""
+    return any(extra and "periodHours" in extra for _, _, extra in points)
+
+
 def evened(points: Sequence[Point]) -> tuple[list[Point], int]:
     """A settled series on one grid, and the usual distance of its points, ms.
 
@@ -179,7 +186,7 @@ def evened(points: Sequence[Point]) -> tuple[list[Point], int]:
     steps = [b.t - a.t for a, b in pairwise(points)]
     if not steps:
         return list(points), HOUR_MS
-    if any(extra and "periodHours" in extra for _, _, extra in points):
+    if are_settlements(points):
         return list(points), steps[-1]
     runs = {step for step, run in groupby(steps) if len(list(run)) >= _IN_A_ROW}
     length = points[-1].t - points[0].t
@@ -195,6 +202,16 @@ def _on_grid(points: Sequence[Point], steps: Sequence[int], step: int) -> list[P
     """The points that lie a multiple of a distance from where it was last seen."""
     last = max(i for i, found in enumerate(steps) if found == step)
     return [point for point in points if (point.t - points[last].t) % step == 0]
+
+
+def are_fine(points: Sequence[Point], spacing_ms: int) -> bool:
+    """Whether points that a venue told are enough of their stretch not to ask for finer ones.
+
+    A longer question before may have brought so few of them that a shorter one hardly finds any.
+    """
+    if len(points) >= MANY or are_settlements(points):
+        return True
+    return len(points) > 1 and spacing_ms <= FINEST_MS
 
 
 def holes_of(points: Sequence[Point], since_ms: int, now_ms: int) -> list[Span]:

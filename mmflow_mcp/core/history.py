@@ -11,6 +11,7 @@ from mmflow_mcp.core.archive import (
     SETTLED,
     SOURCES,
     Flight,
+    are_fine,
     evened,
     share_of,
 )
@@ -116,10 +117,10 @@ async def _settled(
     since, until = span
     source = SOURCES[metric]
     key = SeriesKey(metric, venue.id, coin, SETTLED)
-    stored = await core.archive.read(key, since, until)
+    stored, spacing = evened(await core.archive.read(key, since, until))
     if core.archive.store is None or not isinstance(venue, source.capability):
         return stored
-    found = {point.t: point for point in stored}
+    found = {point.t: point for point in stored} if are_fine(stored, spacing) else {}
     asked = False
     # A flight that another question began may bring less than this one needs: then once more.
     for _ in range(2):
@@ -136,6 +137,8 @@ async def _settled(
         found |= {p.t: p for p in await core.archive.read(key, since, until)}
         if flight.wanted == lacking:
             break
+    # Where finer points cannot be had, those that are there stand.
+    found = found or {point.t: point for point in stored}
     if found or (asked and not side.notes):
         side.answered.append(venue.id)
     if found and not asked:

@@ -1,13 +1,15 @@
 """Long series in few points, for a model: bucket means with their extremes, never over a gap."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import fsum
 from typing import Any
 
 from mmflow_mcp.analytics.downsampling import Pair, buckets, shape, split
 from mmflow_mcp.analytics.rates import apr
 from mmflow_mcp.endpoints.answer import Table
 from mmflow_mcp.rows import told
+from mmflow_mcp.series.store import Point
 
 # What the columns of `by_venue` are in.
 APR = "apr: percent a year, + = longs paid"
@@ -23,6 +25,13 @@ class BucketPoint:
     v: float = told("their mean", digits="mean")
     lo: float = told("the lowest", digits="mean")
     hi: float = told("the highest", digits="mean")
+
+
+@dataclass(frozen=True, slots=True)
+class Rates(Table[Any]):
+    """Moments of all venues. `mean_apr`: each venue's over the span, percent a year."""
+
+    mean_apr: Mapping[str, float] = field(default_factory=dict)
 
 
 def one_series(data: Any, budget: int, form: str, query: Any) -> tuple[Any, str]:  # noqa: ARG001
@@ -83,8 +92,8 @@ def by_venue(data: Any, budget: int, form: str, query: Any) -> tuple[Any, str]: 
     """Rates by venue on one common grid of at most `budget` rows, each the mean of its cell.
 
     As columns each venue is named once and its rates are yearly, so that one column can be held
-    against another; 0 leaves every moment. Cells hold unlike numbers of payments: the mean of all
-    is told beside them.
+    against another; 0 leaves every moment. Cells hold unlike numbers of payments: the mean of the
+    span is told beside them.
     """
     rows = data.points.rows
     venues = list(data.kinds)
@@ -99,7 +108,7 @@ def by_venue(data: Any, budget: int, form: str, query: Any) -> tuple[Any, str]: 
         points = _yearly(data, venues, means, bool(said))
         same = set(data.kinds.values())
         kinds = {"all": same.pop()} if len(same) == 1 else data.kinds
-        means_of_all = _mean_apr(data)
+        means_of_all = data.points.mean_apr
         return replace(data, points=points, unit=APR, mean_apr=means_of_all, kinds=kinds), said
     # A mean has no more digits than it means; a rate of the venue keeps its own.
     digits = 6 if said else 12
@@ -125,18 +134,19 @@ def _yearly(data: Any, venues: Sequence[str], means: Sequence[Any], rounded: boo
     return {"columns": ["ts", *venues], "rows": grid}
 
 
-def _mean_apr(data: Any) -> dict[str, float]:
-    """Venue -> mean of all its points, percent a year."""
-    found: dict[str, list[float]] = {}
-    for row in data.points.rows:
-        for venue, rate in row.by_venue.items():
-            found.setdefault(venue, []).append(rate)
-    hours = data.period_hours
-    return {
-        venue: round(apr(sum(found[venue]) / len(found[venue]), hours[venue]), 2)
-        for venue in data.kinds
-        if venue in found and hours[venue]
-    }
+def mean_apr(points: Sequence[Point], *, settled: bool) -> float | None:
+    """Percent a year of a span of rates, None where no period is known.
+
+    Settled ones were paid one after the other: all that was paid, over the hours that it was paid
+    for, so that a day of hourly payments weighs no more than a day of one every eight hours.
+    Samples are equally far apart, whatever their hours.
+    """
+    paid = [(p.v or 0.0, hours) for p in points if (hours := (p.extra or {}).get("periodHours"))]
+    if not paid:
+        return None
+    if settled:
+        return round(apr(fsum(rate for rate, _ in paid), fsum(hours for _, hours in paid)), 2)
+    return round(fsum(apr(rate, hours) for rate, hours in paid) / len(paid), 2)
 
 
 def _cells(rows: Sequence[Any], budget: int) -> list[tuple[int, dict[str, list[float]]]]:

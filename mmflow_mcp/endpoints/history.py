@@ -7,14 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from mmflow_mcp.clock import DAY_MS
-from mmflow_mcp.core.archive import FUNDING, OI, SAMPLED, SOURCES
+from mmflow_mcp.core.archive import FUNDING, OI, SAMPLED, SETTLED, SOURCES
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered, gather
 from mmflow_mcp.core.history import SAMPLE_MS, Line, lines_of
 from mmflow_mcp.core.parts import part
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.asking import refuse_unknown
-from mmflow_mcp.endpoints.condensing import by_venue, one_series
+from mmflow_mcp.endpoints.condensing import Rates, by_venue, mean_apr, one_series
 from mmflow_mcp.endpoints.declare import endpoint
 from mmflow_mcp.endpoints.params import UNTOLD, AskedMoment, Query, Venues, coin_of
 from mmflow_mcp.errors import BadQuestion
@@ -132,7 +132,7 @@ class FundingHistoryAnswer:
     period_hours: dict[str, float] = told("venue -> hours that its newest rate is for")
     fetched_at: int = told("when this was read, epoch ms", brief=False)
     mean_apr: dict[str, float] | None = maybe(
-        "venue -> mean of all its points, percent a year, beside a tool's columns", brief=True
+        "venue -> mean over the span, percent a year, beside a tool's columns", brief=True
     )
     rescaled: dict[str, list[float]] | None = maybe(
         "venue -> other periods it had, in hours; those rates are told per periodHours", brief=True
@@ -315,10 +315,6 @@ def _oi_series(core: Core, coin: str, venue: str, line: Line | None, now: int) -
     )
 
 
-def _values(points: Sequence[Point]) -> list[ValuePoint]:
-    return [ValuePoint(p.t, p.v) for p in points if p.v is not None]
-
-
 def _newest(row: ValuePoint) -> float:
     return float(row.t)
 
@@ -349,9 +345,15 @@ async def get_funding_history(
     await _refuse(core, FUNDING, query.coin, venues, lines, whole)
     _note_silent(core, FUNDING, query.coin, venues, lines, whole, span)
     now = core.clock.now_ms()
+    means = {short(v.venue): mean_apr(v.points, settled=v.kind == SETTLED) for v in lines}
     data = FundingHistoryAnswer(
         coin=query.coin,
-        points=Table(VenuePoint, _joined(lines), lambda row: float(row.ts)),
+        points=Rates(
+            VenuePoint,
+            _joined(lines),
+            lambda row: float(row.ts),
+            mean_apr={venue: mean for venue, mean in means.items() if mean is not None},
+        ),
         cadence_ms=min((line.cadence_ms for line in lines), default=SAMPLE_MS),
         retention=retention_of(core),
         enabled=core.archive.store is not None,

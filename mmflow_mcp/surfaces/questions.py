@@ -95,7 +95,7 @@ def explained(e: Endpoint, error: ValidationError, extras: Sequence[str] = ()) -
     fault = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
     name = ".".join(str(part) for part in fault["loc"]) or "arguments"
     fields = {field.alias or own: field for own, field in e.query.model_fields.items()}
-    known = [*fields, *extras]
+    known = [*dict.fromkeys([*fields, *extras])]
     if fault["type"] == "extra_forbidden":
         near = meant(name, known)
         fits = ", ".join(known) or "no argument at all"

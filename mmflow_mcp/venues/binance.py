@@ -108,7 +108,8 @@ USDM = Line(
     guess_usdm,
     assume_period,
     aligned=True,
-    premium_weight=10,
+    # 10 is documented; the venue's own count was seen to take 50.
+    premium_weight=50,
     steady=frozenset({"BTCUSDT", "ETHUSDT"}),
 )
 COINM = Line(

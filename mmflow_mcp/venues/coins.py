@@ -60,15 +60,17 @@ def understand(text: str) -> str:
     if separated:
         name = separated[1]
     coin, times = from_hyperliquid(name)
-    if times == 1 and coin not in _DOLLARS:
-        for quote in _QUOTES:
-            if coin.endswith(quote) and len(coin) > len(quote) + 1:
-                return canonical(coin.removesuffix(quote))[0]
-    elif times > 1:
-        for quote in _QUOTES:
-            if coin.endswith(quote) and len(coin) > len(quote) + 1 and coin not in _DOLLARS:
-                return coin.removesuffix(quote)
-    return coin
+    quote = next((quote for quote in _QUOTES if _is_pair(coin, quote)), None)
+    if quote is None:
+        return coin
+    base = coin.removesuffix(quote)
+    return canonical(base)[0] if times == 1 else base
+
+
+def _is_pair(name: str, quote: str) -> bool:
+    """Whether a name ends in a quote: WUSDT is W in USDT, but AUSD is a dollar of its own."""
+    least = 1 if quote in ("USDT", "USDC") else 2
+    return name.endswith(quote) and len(name) >= len(quote) + least and name not in _DOLLARS
 
 
 # Coins known as coins. Used only where a venue mixes them with stocks and metals and says nothing

@@ -39,6 +39,7 @@ from mmflow_mcp.venues.fields import (
 )
 from mmflow_mcp.venues.lighter_liquidations import closing_rule
 from mmflow_mcp.venues.lighter_past import ask_funding_history
+from mmflow_mcp.venues.namesakes import is_surely_coin
 from mmflow_mcp.venues.singles import REFUSALS, ask_singly
 
 HOST = "mainnet.zklighter.elliot.ai"
@@ -267,7 +268,7 @@ def parse_funding(
 
     `rate` is the fraction for 8 hours; one eighth is paid at the next full hour. Rates that the
     answer relays from other venues are not ours to tell. `details` may be `NOTHING`, and a
-    symbol may be absent from it: then only the list of known coins speaks.
+    symbol may be absent from it: without its hours of trading, only what is surely a coin is told.
     """
     next_hour = (rates.fetched_at // HOUR_MS + 1) * HOUR_MS
     live, out = _states(details) if details else ({}, frozenset())
@@ -277,7 +278,7 @@ def parse_funding(
             return None
         symbol = row["symbol"]
         contract, mark = live.get(symbol) or (known_coin(symbol), None)
-        if contract is None:
+        if contract is None or (symbol not in live and not is_surely_coin(contract.coin)):
             return None
         made = funding_row(
             "lighter",

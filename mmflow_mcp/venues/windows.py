@@ -19,6 +19,8 @@ USUAL_COIN = "BTC"
 PAST_FRESH, NEW_FRESH = 6 * HOUR, 60.0
 # Seconds after its time until when a venue may still add a row.
 LATE = 600.0
+# A question takes a moment to reach a venue: "30 days ago" is a little longer ago by then.
+_MOMENT_MS = MINUTE_MS
 _EVER = 10_000 * DAY_MS
 
 
@@ -134,7 +136,8 @@ def cadences_of(
 def choose_cadence(window: Window, cadences: Sequence[Cadence], now_ms: int) -> Cadence:
     """The finest cadence that brings a whole window, else the last."""
     length, age = window.until_ms - window.since_ms, now_ms - window.since_ms
-    fitting = (one for one in cadences if length <= one.span_ms and age <= one.kept_ms)
+    aged = age - _MOMENT_MS
+    fitting = (one for one in cadences if length <= one.span_ms and aged <= one.kept_ms)
     return next(fitting, cadences[-1])
 
 
@@ -143,8 +146,9 @@ def kept_part(ask: Ask, window: Window, kept_ms: int, what: str) -> Window:
     oldest = ask.now_ms - kept_ms
     if window.since_ms >= oldest:
         return window
-    days = kept_ms // DAY_MS
-    ask.short(f"missing: {what} before {say(oldest)}, the venue keeps {days} days")
+    if oldest - window.since_ms > _MOMENT_MS:
+        days = kept_ms // DAY_MS
+        ask.short(f"missing: {what} before {say(oldest)}, the venue keeps {days} days")
     return Window(oldest, max(oldest, window.until_ms))
 
 
