@@ -13,7 +13,7 @@ from worlds import MARKET, NOW, ask, counted, envelope, world
 
 from mmflow_mcp.app import App, running
 from mmflow_mcp.clock import HOUR_MS, FixedClock
-from mmflow_mcp.core.archive import holes_of, share_of
+from mmflow_mcp.core.archive import evened, holes_of, share_of
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.fleet.lease import OwnLease
 from mmflow_mcp.metrics.declare import samplings
@@ -116,6 +116,21 @@ class TestBackfill:
             truth = MARKET.open_interest("binance", "ETH", row.t)
             assert truth is not None
             assert pytest.approx(truth[1], rel=2e-4) == row.v
+
+    async def test_a_day_that_was_asked_first_does_not_break_the_week(self) -> None:
+        """A day comes in finer steps than a week: what is answered is as if it had not been."""
+        week = {"coin": "BTC", "venues": "binance", "sinceMs": "-7d"}
+        async with world() as app:
+            whole = (await ask(app, "get_oi_history", **week)).data
+            unusual = (await ask(app, "get_funding_regime", coins="BTC", venues="binance")).data
+        async with world() as app:
+            day = (await ask(app, "get_oi_history", **{**week, "sinceMs": "-24h"})).data
+            mixed = (await ask(app, "get_oi_history", **week)).data
+            again = (await ask(app, "get_funding_regime", coins="BTC", venues="binance")).data
+        assert day.cadence_ms < whole.cadence_ms
+        assert (whole.cadence_ms, whole.gaps) == (mixed.cadence_ms, mixed.gaps)
+        assert whole.points.rows == mixed.points.rows
+        assert unusual.rows.rows == again.rows.rows
 
     async def test_what_outlasts_the_deadline_goes_on(self) -> None:
         """The first answer is partial and says so; the next one has it."""
@@ -507,3 +522,17 @@ async def test_back_filled_points_are_of_their_own_series() -> None:
         assert [SeriesKey("funding", "okx", "BTC", "settled")] == [
             one.key for one in await store.series()
         ]
+
+
+def test_finer_points_are_thinned_to_the_cells_of_the_coarser() -> None:
+    """Where the coarser come before, between or after; holes stay, and so do changed periods."""
+    mixed = [0, 15, 30, 45, 50, 55, 65, 70, 75, 90, 105, 120, 135]
+    points = [Point(t * TEN, float(t)) for t in mixed]
+    expected = [0, 15, 30, 45, 65, 75, 90, 105, 120, 135]
+    assert expected == [point.v for point in evened(points)]
+    holed = [Point(t * TEN, float(t)) for t in (0, 1, 2, 3, 9, 15, 16, 17)]
+    assert holed == evened(holed)
+    hours = [(0, 8.0), (8, 8.0), (16, 8.0), (24, 8.0), (28, 4.0), (32, 4.0)]
+    paid = [Point(t * HOUR_MS, 1e-4, {"periodHours": period}) for t, period in hours]
+    assert paid == evened(paid)
+    assert [] == evened([])

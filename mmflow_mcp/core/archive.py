@@ -7,6 +7,7 @@ asked for a stretch of its history once; what it answers is stored.
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -168,6 +169,30 @@ def spacing_of(points: Iterable[Point]) -> int:
     """The usual distance between neighbours, ms: of the newest two; an hour where there is none."""
     times = [p.t for p in points][-2:]
     return times[1] - times[0] if len(times) == 2 else HOUR_MS
+
+
+def evened(points: Sequence[Point]) -> list[Point]:
+    """Points of one spacing: what came finer than another stretch is thinned to that one's cells.
+
+    A venue tells a short span in finer steps than a long one, and the store keeps both: side by
+    side the coarser stretch would pass for gaps, and a mean or a z-score would count days unlike.
+    A step counts where three in a row are equal. Points with `periodHours` stay as they are: there
+    a change of spacing is the venue's own.
+    """
+    if any(p.extra and p.extra.get("periodHours") for p in points):
+        return list(points)
+    times = [p.t for p in points]
+    steps = [b - a for a, b in pairwise(times)]
+    found = [
+        (step, times[i]) for i, step in enumerate(steps[2:]) if step == steps[i] == steps[i + 1]
+    ]
+    if not found:
+        return list(points)
+    widest, start = max(found)
+    kept: dict[int, Point] = {}
+    for point in points:
+        kept.setdefault((point.t - start) // widest, point)
+    return list(kept.values())
 
 
 def holes_of(points: Sequence[Point], since_ms: int, now_ms: int) -> list[Span]:

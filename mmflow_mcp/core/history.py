@@ -11,6 +11,7 @@ from mmflow_mcp.core.archive import (
     SETTLED,
     SOURCES,
     Flight,
+    evened,
     share_of,
     spacing_of,
 )
@@ -140,7 +141,7 @@ async def _settled(
         side.answered.append(venue.id)
     if found and not asked:
         side.sources.append("mmflow:history")
-    return [found[t] for t in sorted(found)]
+    return evened([found[t] for t in sorted(found)])
 
 
 def _lacking(
