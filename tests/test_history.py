@@ -232,6 +232,25 @@ class TestRecording:
         assert all(row.ts % HOUR_MS == 0 for row in week.data.points.rows)
         assert 4 == len(hour.data.points.rows)
 
+    async def test_samples_that_begin_late_are_partial_and_say_since_when(
+        self, tmp_path: Path
+    ) -> None:
+        """An hour of samples is no week; "all that is kept", or what they cover, is whole."""
+        path, start = tmp_path / "h.sqlite", cell(NOW, TEN) - 5 * TEN + 7_000
+        await self.record(path, start, 6)
+        question = {"coin": "BTC", "venues": "hl"}
+        given = {"store": f"sqlite:{path}", "venues_off": ONLY_TWO}
+        async with moving(FixedClock(NOW), **given) as app:
+            week = await ask(app, "get_oi_history", **question, sinceMs="-7d")
+            hour = await ask(app, "get_oi_history", **question, sinceMs="-50m")
+            every = await ask(app, "get_oi_history", **question)
+        reason = "missing: recorded here only since 2026-09-15 05:20"
+        expected = [{"source": "hyperliquid", "status": "missing", "reason": reason}]
+        assert (True, expected) == (week.meta["partial"], week.meta["sources"])
+        for answer in (hour, every):
+            assert (False, []) == (answer.meta["partial"], answer.meta["sources"])
+        assert week.data.points.rows == every.data.points.rows
+
     async def test_subscribers_are_told(self) -> None:
         """Every coin that has a new point, once; flows by metric."""
         told: list[str] = []
@@ -492,6 +511,15 @@ class TestAnswers:
             assert pytest.approx((values[-1] - mean) / sd, rel=1e-6) == row.z
         (apart,) = answer.data.divergences.rows
         assert pytest.approx(abs(rows["bybit"].z - rows["hyperliquid"].z)) == apart.divergence_z
+
+
+async def test_a_beginning_in_the_future_is_named() -> None:
+    """Nobody gave an end, so it is the beginning that does not fit."""
+    async with world() as app:
+        with pytest.raises(BadQuestion, match=r"^sinceMs: it lies in the future"):
+            await ask(app, "get_oi_history", coin="BTC", sinceMs="2030-01-01")
+        with pytest.raises(BadQuestion, match=r"^untilMs: it lies before sinceMs"):
+            await ask(app, "get_oi_history", coin="BTC", sinceMs="-1h", untilMs="-2h")
 
 
 def test_holes_are_where_values_should_be() -> None:
