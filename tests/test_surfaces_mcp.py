@@ -522,6 +522,15 @@ async def test_the_instructions_lead_to_every_tool(era: dict[str, str]) -> None:
         assert word in INSTRUCTIONS
 
 
+async def test_the_instructions_say_so_where_not_all_is_offered() -> None:
+    """With --tools they begin with the names that there are; of a family they stay whole."""
+    async with world(tools="options") as app, connect(app, {}) as client:
+        told = str(client.instructions)
+    first, rest = told.split("\n", 1)
+    assert first.endswith("only these are offered: get_option_chain, get_gex, get_skew.")
+    assert (True, INSTRUCTIONS) == (len(told) < 2_048, rest)
+
+
 async def test_unknown_arguments_are_refused_all_the_same() -> None:
     """The schema does not say so; the error does, with the nearest name."""
     async with world() as app, connect(app, {}) as client:

@@ -192,8 +192,8 @@ FLOWS = Recipe(
     ),
     conclude=(
         (
-            "flowPressureScore above 20: buying, below -20: selling, between: balanced. Parts that"
-            " disagree with the score are named."
+            "flowPressureScore 20 or more: buying, -20 or less: selling, between: balanced. Parts"
+            " that disagree with the score are named."
         ),
         "a premium within 5 bps, or a Korean premium within 0.5 %, is nothing.",
     ),
