@@ -298,6 +298,9 @@ class TestRecording:
             told = await envelope(app, "get_flow_history", **question)
             marked = await envelope(app, "get_flow_history", coin="BTC", metric="sourcePartial")
             premium = await envelope(app, "get_flow_history", coin="BTC", metric="kimchiPremiumBps")
+            day = await envelope(app, "get_flow_history", **question, sinceMs="-24h")
+        assert "recorded here only since 2026-09-15 06:18" == day["meta"]["history"]
+        assert "history" not in told["meta"]
         (point,) = told["data"]["points"]
         assert (cell(NOW, 60_000), True) == (point["t"], point["partial"])
         assert "none" == point["coverage"]["kimchi"]

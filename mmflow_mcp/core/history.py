@@ -205,8 +205,13 @@ def note_late(lines: Sequence[Line], metric: str, since_ms: int | None, side: Ga
     for line in lines if since_ms is not None else ():
         begun = line.points[0].t
         if line.kind == SAMPLED[metric] and begun - since_ms > 2 * SAMPLE_MS:
-            when = datetime.fromtimestamp(begun / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-            _note(side, line.venue, "missing", f"missing: recorded here only since {when}")
+            _note(side, line.venue, "missing", f"missing: {only_since(begun)}")
+
+
+def only_since(begun_ms: int) -> str:
+    """From when on something was recorded, in words (UTC)."""
+    when = datetime.fromtimestamp(begun_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    return f"recorded here only since {when}"
 
 
 def rate_8h(point: Point) -> float | None:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered
-from mmflow_mcp.core.history import flow_key
+from mmflow_mcp.core.history import flow_key, only_since
 from mmflow_mcp.core.readings import FLOW_COINS
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.condensing import one_series
@@ -19,6 +19,8 @@ from mmflow_mcp.metrics.flows import FLOW_METRICS
 from mmflow_mcp.rows import told
 from mmflow_mcp.series.store import Point
 
+# Minutes that begin so much after the moment asked for are worth a word.
+LATE_MS = 600_000
 _NOTHING_YET = (
     "nothing was recorded in this span: flows are known from when this server began to record them"
 )
@@ -113,6 +115,8 @@ async def get_flow_history(core: Core, query: FlowHistoryQuery) -> Answer[FlowHi
     meta = history_meta(core, whole, now, "flows")
     if not rows and core.archive.store is not None and not whole.partial:
         meta["history"] = _NOTHING_YET
+    if rows and query.sinceMs and rows[0].t - since > LATE_MS:
+        meta["history"] = only_since(rows[0].t)
     meta["source"] = meta["source"].replace("mmflow:history:flows", "flows:history")
     return Answer(data, meta)
 
