@@ -202,7 +202,9 @@ def _note(side: Gathered, source: str, status: str, reason: str) -> None:
 
 def note_late(lines: Sequence[Line], metric: str, since_ms: int | None, side: Gathered) -> None:
     """Say which samples begin well after the moment that was asked for; None: none was."""
-    for line in lines if since_ms is not None else ():
+    if since_ms is None:
+        return
+    for line in lines:
         begun = line.points[0].t
         if line.kind == SAMPLED[metric] and begun - since_ms > 2 * SAMPLE_MS:
             _note(side, line.venue, "missing", f"missing: {only_since(begun)}")
