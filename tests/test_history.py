@@ -567,3 +567,13 @@ def test_finer_points_are_thinned_to_the_cells_of_the_coarser() -> None:
     paid = [Point(t * HOUR_MS, 1e-4, {"periodHours": period}) for t, period in hours]
     assert paid == evened(paid)
     assert [] == evened([])
+
+
+def test_coarser_steps_are_no_holes() -> None:
+    """What is there need not be asked for again beside finer steps; what is missing must."""
+    times = [0, 15, 30, 45, 60, 65, 70, 75]
+    points = [Point(t * TEN, 1.0) for t in times]
+    assert [] == holes_of(points, 0, 76 * TEN)
+    assert [(75 * TEN, 90 * TEN)] == holes_of(points, 0, 90 * TEN)
+    holed = [Point(t * TEN, 1.0) for t in (0, 15, 30, 45, 80, 85, 90, 95)]
+    assert [(45 * TEN, 80 * TEN)] == holes_of(holed, 0, 96 * TEN)

@@ -199,12 +199,13 @@ def holes_of(points: Sequence[Point], since_ms: int, now_ms: int) -> list[Span]:
     """Stretches of since..now in which values should be and are not."""
     if not points:
         return [(since_ms, now_ms)] if now_ms > since_ms else []
-    spacing = _period_of(points)
+    even = evened(points)
+    spacing = _period_of(even)
     found: list[Span] = []
     if points[0].t - since_ms > spacing:
         found.append((since_ms, points[0].t))
-    found += [(gap.after, gap.before) for gap in gaps(points, spacing, settled=True)]
-    if now_ms - points[-1].t > spacing + LATE_MS:
+    found += [(gap.after, gap.before) for gap in gaps(even, spacing, settled=True)]
+    if now_ms - points[-1].t > _period_of(points) + LATE_MS:
         found.append((points[-1].t, now_ms))
     return found
 
