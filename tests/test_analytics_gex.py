@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 
 from mmflow_mcp.analytics import flip, gex, greeks
+from mmflow_mcp.endpoints.declare import endpoints
 from mmflow_mcp.rows import OptionChain, OptionRow
 
 S = 64320.5
@@ -103,6 +104,18 @@ def test_revalued_totals_of_the_methods_chain() -> None:
     assert 18748.76 == round(flip.repriced(positions, at[60782.87]), 2)
     assert -160117 == round(flip.repriced(positions, 0))
     assert 607318 == round(flip.repriced(positions, 120))
+
+
+def test_the_total_and_not_the_side_of_the_flip_tells_what_hedging_does() -> None:
+    """Where the puts lie above, gamma is negative above the flip: the tool's words name no side."""
+    other = {"C": "P", "P": "C"}
+    answer = exposed(replace(row, type=other[row.type]) for row in book())
+    assert answer.gamma_flip is not None
+    assert ("reprice", True) == (answer.gamma_flip_method, answer.gamma_flip < S)
+    assert answer.total_gex < 0
+    words = endpoints()["get_gex"].description
+    assert "totalGex > 0: hedging damps" in words
+    assert "above gammaFlip" not in words
 
 
 def test_cumulative_flip_of_the_methods_chain() -> None:

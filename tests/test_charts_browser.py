@@ -14,6 +14,7 @@ from apphosts import Stage, staged
 from browsers import BROWSER, NO_BROWSER, new_tab
 from chartings import (
     CASES,
+    T0,
     every_result,
     hostile,
     minutes_of,
@@ -345,6 +346,9 @@ def test_every_outcome_is_shown(stage: Stage, results: Results) -> None:
     stage.result(result_of(empty, partial=True, sources=[note("okx", "error", "http 500")]))
     assert "the answer has no values" in stage.seen(STATE)
     assert "okx error: http 500" in stage.seen(NOTES)
+    short = note("okx", "missing", "missing: nothing was recorded here in this span")
+    stage.result(result_of(empty, partial=True, sources=[short]))
+    assert "okx missing: nothing was recorded here in this span" in stage.seen(NOTES)
     stage.result(result_of(empty))
     assert "The answer is empty: there is nothing to draw." == stage.seen(STATE)
     stage.tell("tool-cancelled", {"reason": "by the user"})
@@ -410,6 +414,24 @@ def test_no_line_crosses_a_gap(stage: Stage) -> None:
     assert [3, 12, 3] == stage.seen(count)
     # Fractions per hour and per 8 hours, as percent a year.
     assert {87.6, 21.9} == {round(m["v"], 9) for m in stage.seen(MEASURE)["marks"]}
+    assert [] == stage.faults()
+
+
+def test_a_panel_tells_its_range_whole(stage: Stage) -> None:
+    """A coin of which there are trillions too, with its kind, in the narrow chart."""
+
+    def series(venue: str, scale: float) -> dict[str, Any]:
+        rows = [[T0 + i * 600_000, scale * (11.409 + i * 0.1)] for i in range(6)]
+        points = {"columns": ["t", "v"], "rows": rows}
+        told = {"coin": "PEPE", "cadenceMs": 600_000, "enabled": True, "kind": "settled"}
+        return {**told, "venue": venue, "points": points}
+
+    stage.start("history")
+    stage.result(result_of({"coin": "PEPE", "series": [series("a", 1e12), series("b", 1e3)]}))
+    words = [text["text"] for text in stage.seen(MEASURE)["texts"]]
+    assert "11.4T to 11.9T, settled" in words
+    assert "11,409 to 11,909, settled" in words
+    check_layout(stage.seen(MEASURE))
     assert [] == stage.faults()
 
 

@@ -68,6 +68,13 @@ class TestSpreads:
             spread = max(bases.values()) - min(bases.values())
             assert pytest.approx(spread, abs=1e-9) == one.dispersion_bps
 
+    async def test_the_answer_names_what_each_venue_quotes_in(self, app: App) -> None:
+        """As quoted, a USDT is no dollar; where all was converted there is nothing to name."""
+        told = await ask(app, "get_venue_spreads", coins="BTC")
+        assert ("USDT", "USD") == (told.meta["quotes"]["binance"], told.meta["quotes"]["coinbase"])
+        converted = await ask(app, "get_venue_spreads", coins="BTC", quote="usd")
+        assert "quotes" not in converted.meta
+
     async def test_the_envelope_is_the_specifications(self, app: App) -> None:
         """A list by coin; names, types and the form of the source."""
         told = await envelope(app, "get_venue_spreads", coins="BTC")

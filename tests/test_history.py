@@ -144,6 +144,21 @@ class TestBackfill:
         assert list(range(-(-since // quarter) * quarter, times[-1] + 1, quarter)) == times
         assert (False, quarter, None) == (two.meta["partial"], two.data.cadence_ms, two.data.gaps)
 
+    async def test_a_day_that_was_asked_first_does_not_break_the_week(self) -> None:
+        """A day comes in finer steps than a week: what is answered is as if it had not been."""
+        week = {"coin": "BTC", "venues": "binance", "sinceMs": "-7d"}
+        async with world() as app:
+            whole = (await ask(app, "get_oi_history", **week)).data
+            unusual = (await ask(app, "get_funding_regime", coins="BTC", venues="binance")).data
+        async with world() as app:
+            day = (await ask(app, "get_oi_history", **{**week, "sinceMs": "-24h"})).data
+            mixed = (await ask(app, "get_oi_history", **week)).data
+            again = (await ask(app, "get_funding_regime", coins="BTC", venues="binance")).data
+        assert day.cadence_ms < whole.cadence_ms
+        assert (whole.cadence_ms, whole.gaps) == (mixed.cadence_ms, mixed.gaps)
+        assert whole.points.rows == mixed.points.rows
+        assert unusual.rows.rows == again.rows.rows
+
     async def test_what_outlasts_the_deadline_goes_on(self) -> None:
         """The first answer is partial and says so; the next one has it."""
         question = {"coin": "BTC", "venues": "hyperliquid", "sinceMs": "-24h"}
@@ -244,6 +259,25 @@ class TestRecording:
         assert all(row.ts % HOUR_MS == 0 for row in week.data.points.rows)
         assert 4 == len(hour.data.points.rows)
 
+    async def test_samples_that_begin_late_are_partial_and_say_since_when(
+        self, tmp_path: Path
+    ) -> None:
+        """An hour of samples is no week; "all that is kept", or what they cover, is whole."""
+        path, start = tmp_path / "h.sqlite", cell(NOW, TEN) - 5 * TEN + 7_000
+        await self.record(path, start, 6)
+        question = {"coin": "BTC", "venues": "hl"}
+        given = {"store": f"sqlite:{path}", "venues_off": ONLY_TWO}
+        async with moving(FixedClock(NOW), **given) as app:
+            week = await ask(app, "get_oi_history", **question, sinceMs="-7d")
+            hour = await ask(app, "get_oi_history", **question, sinceMs="-50m")
+            every = await ask(app, "get_oi_history", **question)
+        reason = "missing: recorded here only since 2026-09-15 05:20"
+        expected = [{"source": "hyperliquid", "status": "missing", "reason": reason}]
+        assert (True, expected) == (week.meta["partial"], week.meta["sources"])
+        for answer in (hour, every):
+            assert (False, []) == (answer.meta["partial"], answer.meta["sources"])
+        assert week.data.points.rows == every.data.points.rows
+
     async def test_subscribers_are_told(self) -> None:
         """Every coin that has a new point, once; flows by metric."""
         told: list[str] = []
@@ -291,6 +325,11 @@ class TestRecording:
             told = await envelope(app, "get_flow_history", **question)
             marked = await envelope(app, "get_flow_history", coin="BTC", metric="sourcePartial")
             premium = await envelope(app, "get_flow_history", coin="BTC", metric="kimchiPremiumBps")
+            day = await envelope(app, "get_flow_history", **question, sinceMs="-24h")
+        only, lacked = day["meta"]["history"].split("; ")
+        assert "recorded here only since 2026-09-15 06:18" == only
+        assert "of 1 minutes 1 lacked a source" == lacked
+        assert "of 1 minutes 1 lacked a source" == told["meta"]["history"]
         (point,) = told["data"]["points"]
         assert (cell(NOW, 60_000), True) == (point["t"], point["partial"])
         assert "none" == point["coverage"]["kimchi"]
@@ -595,3 +634,13 @@ async def test_back_filled_points_are_of_their_own_series() -> None:
         assert [SeriesKey("funding", "okx", "BTC", "settled")] == [
             one.key for one in await store.series()
         ]
+
+
+def test_coarser_steps_are_no_holes() -> None:
+    """What is there need not be asked for again beside finer steps; what is missing must."""
+    times = [0, 15, 30, 45, 60, 65, 70, 75]
+    points = [Point(t * TEN, 1.0) for t in times]
+    assert [] == holes_of(points, 0, 76 * TEN)
+    assert [(75 * TEN, 91 * TEN)] == holes_of(points, 0, 91 * TEN)
+    holed = [Point(t * TEN, 1.0) for t in (0, 15, 30, 45, 60, 95, 100, 105, 110)]
+    assert [(60 * TEN, 105 * TEN)] == holes_of(holed, 0, 111 * TEN)

@@ -296,6 +296,20 @@ class TestAnswers:
                 assert pytest.approx(shorts, rel=rel, abs=0.06) == row["short24hUsd"]
                 assert pytest.approx(largest, rel=rel, abs=0.06) == row["max24hUsd"]
 
+    async def test_half_a_minute_of_silence_is_no_zero(self) -> None:
+        """Nothing was heard and little was listened: no row, and no 24 hours of nothing."""
+        clock = LeapClock(step=5.0)
+        async with running(from_environment({}, source="sim"), clock=clock) as app:
+            await envelope(app, "get_liquidations", coins="PEPE", venues="aster")
+            await clock.run(30)
+            early = await envelope(app, "get_liquidations", coins="PEPE", venues="aster")
+            (note,) = early["meta"]["sources"]
+            assert ([], True) == (early["data"], early["meta"]["partial"])
+            assert note["reason"].startswith("missing: the live feed has just begun")
+            await clock.run(180)
+            (row,) = (await envelope(app, "get_liquidations", coins="PEPE", venues="aster"))["data"]
+            assert ["aster"] == row["venues"]
+
     async def test_a_feed_that_is_down_is_told(self) -> None:
         """With the reason; nothing of it is 0. Alone it is an error and no empty success."""
         clock = LeapClock(step=2.0)
@@ -317,6 +331,7 @@ class TestAnswers:
             await clock.run(30)
             with pytest.raises(BadQuestion, match="NOPE"):
                 await envelope(app, "get_liquidations", coins="NOPE", venues="aster,deribit")
+            await clock.run(180)
             found = await envelope(app, "get_liquidations", coins="PEPE", venues="aster,deribit")
             assert {"PEPE": ["deribit"]} == found["meta"]["notListed"]
             assert ["aster"] == found["data"][0]["venues"]

@@ -221,9 +221,9 @@ async def test_the_flows_read_the_tape_once_it_covers_five_minutes() -> None:
             before = app.clock.now_ms()
             later = await ask(app, "get_flow_summary", coins="BTC")
             (row,) = later.data.rows.rows
-            assert "live" == row.coverage["hlMicro"]
+            net, coverage = row.hl_micro_net_usd5m, row.coverage["hlMicro"]
             # A busy machine reads the last prints late; then it is asked again.
-            if net_of_takers(row.hl_micro_net_usd5m, before, app.clock.now_ms()):
+            if coverage == "live" and net_of_takers(net, before, app.clock.now_ms()):
                 break
         else:
             pytest.fail(f"no five minutes of the market come to {row.hl_micro_net_usd5m}")

@@ -69,6 +69,27 @@ def test_the_list_tells_span_and_gaps(kept: str, capsys: pytest.CaptureFixture[s
     assert "oi" not in said.split("\n")[1]
 
 
+def test_a_record_in_steps_of_two_lengths_has_no_gaps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A week in quarters of an hour and the newest in fives is whole; an hour without is a gap."""
+    place, minute = f"sqlite:{tmp_path / 'h.sqlite'}", 60_000
+    times = [i * 15 for i in range(8)] + [110 + i * 5 for i in range(5)] + [195, 210]
+
+    async def fill() -> None:
+        async with world(store=place) as app:
+            store = app.core().archive.store
+            assert store is not None
+            points = [Point(START + (t - 300) * minute, 5.0) for t in times]
+            key = SeriesKey("oi", "okx", "ETH", "settled")
+            await store.write([Batch(key, 5 * minute, points)], backfill=True)
+
+    anyio.run(fill)
+    assert 0 == command("history", "--source", "sim", "--now", str(NOW), "--store", place)
+    row = next(x.split() for x in capsys.readouterr().out.split("\n") if x.startswith("oi"))
+    assert (str(len(times)), "1", "1.2") == (row[4], row[9], row[10])
+
+
 def test_exports_hold_everything(kept: str, capsys: pytest.CaptureFixture[str]) -> None:
     """CSV with a header, JSON lines with the period."""
     given = ("--source", "sim", "--now", str(NOW), "--store", kept)

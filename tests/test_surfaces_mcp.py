@@ -13,6 +13,7 @@ from worlds import MARKET, NOW, counted, skip_waiting, world
 from mmflow_mcp.app import STATUS_URI, App
 from mmflow_mcp.endpoints.declare import endpoints
 from mmflow_mcp.surfaces.mcp import INSTRUCTIONS, build_server, tool_definitions
+from mmflow_mcp.surfaces.questions import named_short
 
 pytestmark = pytest.mark.anyio
 
@@ -135,6 +136,14 @@ async def test_many_calls_are_told_as_a_number_of_venues() -> None:
         assert f"{venue}:" in sources[2]
 
 
+def test_the_store_is_no_venue_in_that_number() -> None:
+    """What lay in the store is named beside the venues, and counts as none of them."""
+    calls = [f"{venue}:{call}" for venue in ("binance", "bybit", "okx") for call in ("a", "b")]
+    source = "sim:" + "+".join([*calls, "mmflow:history"])
+    assert "sim:3 venues+mmflow:history" == named_short(source)
+    assert "3 venues+mmflow:history" == named_short(source.removeprefix("sim:"))
+
+
 async def test_digits_are_as_long_as_their_meaning() -> None:
     """A million USD or more has no decimals in brief columns; detail full and objects have one."""
     async with world() as app, connect(app, {}) as client:
@@ -192,6 +201,8 @@ WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
     ("get_funding", {"coins": "BTC", "exchange": "okx"}, ["exchange: unknown", "venues"]),
     ("get_funding", {"coins": ["bitcoin"]}, ["BITCOIN", "Nearest: BTC"]),
     ("get_funding", {"coins": ["BTC"], "venues": ["coinbase"]}, ["coinbase cannot", "bybit"]),
+    ("get_funding", {"coins": ["all"]}, ["coins", "for all", "leave coins out"]),
+    ("get_venue_spreads", {"quote": "eur"}, ["quote", "Fits: usd, or left out"]),
     ("get_oi_history", {"coins": ["BTC"]}, ["coins: unknown argument", "Nearest: coin."]),
     ("get_oi_history", {"coin": "BTC", "sinceMs": "7d"}, ["sinceMs", "Nearest: -7d"]),
     ("get_oi_history", {"coin": "BTC", "sinceMs": 1789453123}, ["not in milliseconds", "-24h"]),
@@ -215,6 +226,7 @@ WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
     ("get_gex", {"underlying": ""}, ["underlying: ", "BTC, ETH, SOL, XRP"]),
     ("get_markets", {"exchange": "nowhere"}, ["nowhere", "Fits"]),
     ("get_markets", {"exchange": "cme"}, ["cme", "no markets"]),
+    ("get_markets", {"exchange": "bitmex"}, ["closed", "okx, upbit. Example"]),
     ("get_markets", {"page": -1}, ["page", "-1", "0 to"]),
     ("get_markets", {"pageSize": 501}, ["pageSize", "501", "1 to 500"]),
 ]
@@ -252,6 +264,15 @@ async def test_forgiving_inputs_are_understood() -> None:
     for other in answers[1:]:
         assert other is not None
         assert first["data"] == other["data"]
+
+
+async def test_other_venues_are_advised_only_where_they_can_be_named() -> None:
+    """Options have one source here: its failure is no reason to look for another."""
+    async with world("deribit:http=503", "bybit:http=503") as app, connect(app, {}) as client:
+        funding = await failure(client, "get_funding", {"coins": ["BTC"], "venues": ["bybit"]})
+        gamma = await failure(client, "get_gex", {"underlying": "BTC"})
+    assert funding.endswith("bybit: http 503. Try other venues, or again later.")
+    assert gamma.endswith("http 503. Try again later.")
 
 
 @ERAS
@@ -502,6 +523,15 @@ async def test_the_instructions_lead_to_every_tool(era: dict[str, str]) -> None:
     assert set(endpoints()) == set(re.findall(r"\b(?:get|watch)_\w+", INSTRUCTIONS))
     for word in ("partial", "truncated", "notListed", "stale", "sim:", "longs pay", "not advice"):
         assert word in INSTRUCTIONS
+
+
+async def test_the_instructions_say_so_where_not_all_is_offered() -> None:
+    """With --tools they begin with the names that there are; of a family they stay whole."""
+    async with world(tools="options") as app, connect(app, {}) as client:
+        told = str(client.instructions)
+    first, rest = told.split("\n", 1)
+    assert first.endswith("only these are offered: get_option_chain, get_gex, get_skew.")
+    assert (True, INSTRUCTIONS) == (len(told) < 2_048, rest)
 
 
 async def test_unknown_arguments_are_refused_all_the_same() -> None:

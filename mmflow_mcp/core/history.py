@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 
 import anyio
@@ -199,6 +200,22 @@ async def _fetched(
 def _note(side: Gathered, source: str, status: str, reason: str) -> None:
     side.notes.append({"source": source, "status": status, "reason": reason})
     side.partial = True
+
+
+def note_late(lines: Sequence[Line], metric: str, since_ms: int | None, side: Gathered) -> None:
+    """Say which samples begin well after the moment that was asked for; None: none was."""
+    if since_ms is None:
+        return
+    for line in lines:
+        begun = line.points[0].t
+        if line.kind == SAMPLED[metric] and begun - since_ms > 2 * SAMPLE_MS:
+            _note(side, line.venue, "missing", f"missing: {only_since(begun)}")
+
+
+def only_since(begun_ms: int) -> str:
+    """From when on something was recorded, in words (UTC)."""
+    when = datetime.fromtimestamp(begun_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    return f"recorded here only since {when}"
 
 
 def rate_8h(point: Point) -> float | None:

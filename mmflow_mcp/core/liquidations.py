@@ -1,7 +1,7 @@
 """Liquidations from both sides: what the venues answer to requests, and what their feeds told."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mmflow_mcp.analytics.liquidations import joined
@@ -16,6 +16,8 @@ from mmflow_mcp.venues.capabilities import LiquidationFeed, Liquidations
 SOURCES = (Liquidations, LiquidationFeed)
 # An answer from feeds is as good as new for so long, seconds.
 FRESH = 1.0
+# A feed that has listened for less, and heard nothing, has not measured that there was nothing.
+BEGUN_MS = 180_000
 _BEGUN = "missing: the live feed has just begun, and the venue tells no earlier ones"
 
 
@@ -69,7 +71,7 @@ async def _ask(
 def _add(core: Core, heard: Heard, venue: str, coins: tuple[str, ...]) -> None:
     """Add what a feed told to what was asked, and say what is missing."""
     found, rule = heard.found, core.tape.closing_rule(venue)
-    closed = liquidations_of(core.tape, venue, coins)
+    closed = _measured(liquidations_of(core.tape, venue, coins))
     if rule.bound is not None:
         heard.bounds[venue] = rule.bound
     rest = {tape.coin: tape for tape in found.rows if tape.venue == venue}
@@ -86,6 +88,16 @@ def _add(core: Core, heard: Heard, venue: str, coins: tuple[str, ...]) -> None:
     if not requests:
         _judge(found, venue, closed, coins)
     _note(found, venue, closed, coins, requests=requests)
+
+
+def _measured(closed: Closed) -> Closed:
+    """Without the tapes of which nothing was heard in the first minutes: those are no zeros yet."""
+    tapes = {
+        coin: tape
+        for coin, tape in closed.tapes.items()
+        if tape.prints or tape.fetched_at - tape.since_ms >= BEGUN_MS
+    }
+    return replace(closed, tapes=tapes)
 
 
 def _name_source(core: Core, found: Gathered, venue: str) -> None:

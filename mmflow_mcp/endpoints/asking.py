@@ -141,6 +141,8 @@ def refuse_unknown(
             near += difflib.get_close_matches(coin, sorted(found.universe), n=3, cutoff=0.6)
             where = ", ".join(v.id for v in venues)
             other = "" if len(venues) > 1 else elsewhere
+            if coin == "ALL" and argument == "coins":
+                other = "; for all, or the main ones, leave coins out"
             raise BadQuestion(
                 argument,
                 f"{coin!r} is listed by none of the venues asked ({where}).",

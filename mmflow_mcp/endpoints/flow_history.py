@@ -8,7 +8,7 @@ from pydantic import Field
 
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered
-from mmflow_mcp.core.history import flow_key
+from mmflow_mcp.core.history import flow_key, only_since
 from mmflow_mcp.core.readings import FLOW_COINS
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.condensing import one_series
@@ -20,6 +20,8 @@ from mmflow_mcp.metrics.flows import FLOW_METRICS
 from mmflow_mcp.rows import told
 from mmflow_mcp.series.store import Point
 
+# Minutes that begin so much after the moment asked for are worth a word.
+LATE_MS = 600_000
 _NOTHING_YET = (
     "nothing was recorded in this span: flows are known from when this server began to record them"
 )
@@ -114,8 +116,10 @@ async def get_flow_history(core: Core, query: FlowHistoryQuery) -> Answer[FlowHi
     meta = history_meta(core, whole, now, "flows")
     if not rows and core.archive.store is not None and not whole.partial:
         meta["history"] = _NOTHING_YET
-    if weak := _weak(rows):
-        meta["history"] = weak
+    late = rows and query.sinceMs and rows[0].t - since > LATE_MS
+    told = [only_since(rows[0].t) if late else "", _weak(rows)]
+    if any(told):
+        meta["history"] = "; ".join(one for one in told if one)
     meta["source"] = meta["source"].replace("mmflow:history:flows", "flows:history")
     return Answer(data, meta)
 

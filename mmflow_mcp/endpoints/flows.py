@@ -26,6 +26,7 @@ from mmflow_mcp.endpoints.asking import refuse_unknown
 from mmflow_mcp.endpoints.composed import composed_meta, refuse_nothing
 from mmflow_mcp.endpoints.declare import endpoint
 from mmflow_mcp.endpoints.params import FEW_COINS, FewCoins, Query, coin_of
+from mmflow_mcp.endpoints.spot import quotes_of
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.rows import maybe, told
 from mmflow_mcp.rows.spot import SpotRow
@@ -104,7 +105,7 @@ async def get_venue_spreads(core: Core, query: SpreadsQuery) -> Answer[list[Coin
     refuse_nothing(core, "venue-spreads", asked, found[0])
     if query.coins:
         refuse_unknown(found[0], coins, reference_venues(core))
-    rows: Sequence[SpotRow] = found[0].rows
+    rows: list[SpotRow] = list(found[0].rows)
     whole = merged(*found)
     whole.not_listed = found[0].not_listed
     if query.quote:
@@ -112,6 +113,8 @@ async def get_venue_spreads(core: Core, query: SpreadsQuery) -> Answer[list[Coin
     spreads = [spread_of(coin, rows, core.pinned_now) for coin in coins]
     note_stale(spreads, whole)
     meta = composed_meta(core, "venue-spreads", found[0].answered, whole)
+    if not query.quote:
+        meta["quotes"] = quotes_of(rows)
     data = [_written(spread, meta["fetchedAt"]) for spread in spreads]
     return Answer(data, meta, whole.until)
 

@@ -10,7 +10,7 @@ from mmflow_mcp.clock import DAY_MS
 from mmflow_mcp.core.archive import FUNDING, OI, SAMPLED, SETTLED, SOURCES
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered, gather
-from mmflow_mcp.core.history import SAMPLE_MS, Line, lines_of
+from mmflow_mcp.core.history import SAMPLE_MS, Line, lines_of, note_late
 from mmflow_mcp.core.parts import part
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.asking import refuse_unknown
@@ -200,6 +200,7 @@ async def get_oi_history(core: Core, query: OiHistoryQuery) -> Answer[OiHistoryA
     lines, whole = await lines_of(core, OI, query.coin, venues, span, kind=_kind(OI, query.kind))
     await _refuse(core, OI, query.coin, venues, lines, whole)
     _note_silent(core, OI, query.coin, venues, lines, whole, span)
+    note_late(lines, OI, span[0] if query.sinceMs else None, whole)
     now = core.clock.now_ms()
     known = {line.venue: line for line in lines}
     series = [_oi_series(core, query.coin, v.id, known.get(v.id), now) for v in venues]
@@ -344,6 +345,7 @@ async def get_funding_history(
     lines, whole = await lines_of(core, FUNDING, query.coin, venues, span, kind=kind)
     await _refuse(core, FUNDING, query.coin, venues, lines, whole)
     _note_silent(core, FUNDING, query.coin, venues, lines, whole, span)
+    note_late(lines, FUNDING, span[0] if query.sinceMs else None, whole)
     now = core.clock.now_ms()
     means = {short(v.venue): mean_apr(v.points, settled=v.kind == SETTLED) for v in lines}
     data = FundingHistoryAnswer(

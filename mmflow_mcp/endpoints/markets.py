@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.endpoints.answer import Answer, Table
-from mmflow_mcp.endpoints.asking import ask_venues, meta_of
+from mmflow_mcp.endpoints.asking import ask_venues, choose_venues, meta_of
 from mmflow_mcp.endpoints.declare import endpoint
 from mmflow_mcp.endpoints.params import Query, venue_of
 from mmflow_mcp.errors import BadQuestion
@@ -131,6 +131,8 @@ async def get_markets(core: Core, query: MarketsQuery) -> Answer[MarketsAnswer]:
     if not isinstance(venue, Markets):
         able = ", ".join(v.id for v in listed() if isinstance(v, Markets | Predictions))
         raise BadQuestion("exchange", f"{venue.id} lists no markets here.", fits=able)
+    # One a question: what an error says would fit is not `all`.
+    choose_venues(core, Markets, (venue.id,), argument="exchange", many=False)
     found = await ask_venues(core, Markets, (venue.id,), None, default=(venue.id,), whole=True)
     rows = sorted(found.rows, key=lambda row: (row.kind != "perp", row.symbol))
     start = query.page * query.pageSize

@@ -46,8 +46,13 @@ class GexAnswer:
     total_gex: float = told("all strikes, USD per 1 % move; calls +, puts -", digits="usd")
     call_wall: Wall | None = told("strike with the largest positive gex")
     put_wall: Wall | None = told("strike with the most negative gex")
-    gamma_flip: float | None = told("price at which total gex changes sign, USD", digits="mean")
-    gamma_flip_method: str | None = told("reprice, cumulative or null")
+    gamma_flip: float | None = told(
+        "price nearest to spot at which total gex changes sign, either way, USD", digits="mean"
+    )
+    gamma_flip_method: str | None = told(
+        "reprice; cumulative: total gex keeps its sign within 30 % of spot, and the flip is where"
+        " its running sum over strikes changes; or null"
+    )
     convention: str = told("calls+puts-: an assumption about dealers, not their known position")
     absolute_gex: float = told("the same with puts counted +", digits="usd")
     max_pain: float | None = told("strike at which holders receive least, USD")
@@ -175,9 +180,9 @@ async def get_option_chain(core: Core, query: UnderlyingQuery) -> Answer[Table[O
 async def get_gex(core: Core, query: UnderlyingQuery) -> Answer[GexAnswer]:
     """Dealer gamma exposure (GEX) by strike, call and put wall, gamma flip.
 
-    totalGex > 0: hedging damps moves, < 0: amplifies, turning at gammaFlip. gex: USD of delta per
-    1 % move, calls +, puts -: an assumption, not dealers' known position. For volatility
-    use get_skew.
+    totalGex > 0: hedging damps moves, < 0: amplifies; gammaFlip: the nearest price where that
+    changes (method cumulative: none is near). For volatility use get_skew. gex: USD of delta per
+    1 % move, calls +, puts -: an assumption, not dealers' known position.
     """
     at = await _place(core, query.underlying)
     surface = gamma_exposure(at.chain, spot=at.spot or 0.0, now_ms=at.now)

@@ -18,8 +18,9 @@ from typing import TextIO
 import anyio
 
 from mmflow_mcp.app import App, running
+from mmflow_mcp.core.archive import SETTLED, evened
 from mmflow_mcp.errors import BadQuestion, MmflowError
-from mmflow_mcp.series.store import Point, SeriesKey, SeriesStore, Stored, gaps
+from mmflow_mcp.series.store import Gap, Point, SeriesKey, SeriesStore, Stored, gaps
 from mmflow_mcp.settings import Settings
 from mmflow_mcp.surfaces import logs
 from mmflow_mcp.surfaces.tables import table
@@ -71,11 +72,20 @@ def _fits(key: SeriesKey, patterns: list[str]) -> bool:
     return all(any(fnmatch.fnmatchcase(p, one.casefold()) for p in parts) for one in patterns)
 
 
+def _holes(one: Stored, points: list[Point]) -> list[Gap]:
+    """The gaps of a series; a venue's record in steps of several lengths by its coarsest."""
+    if one.key.kind != SETTLED:
+        return gaps(points, one.cadence_ms)
+    even, spacing = evened(points)
+    cadence = spacing if len(even) < len(points) else one.cadence_ms
+    return gaps(even, cadence, settled=True)
+
+
 async def _list(store: SeriesStore, found: list[Stored]) -> None:
     rows: list[list[object]] = []
     for one in found:
         points = await store.read(one.key)
-        holes = gaps(points, one.cadence_ms, settled=one.key.kind == "settled")
+        holes = _holes(one, points)
         lacking = sum(gap.before - gap.after for gap in holes) / 3_600_000
         rows.append(
             [

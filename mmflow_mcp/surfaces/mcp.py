@@ -151,6 +151,13 @@ class Server(MCPServer):
         return await super().call_tool(name, arguments, context)
 
 
+def _instructions(narrowed: str, offered: list[str]) -> str:
+    """What the server says of itself; where not all tools are offered, first which are."""
+    if not narrowed:
+        return INSTRUCTIONS
+    return f"Of the tools named below only these are offered: {', '.join(offered)}.\n{INSTRUCTIONS}"
+
+
 def icons() -> list[Icon]:
     """The icon, as data: showing it asks nobody."""
     return [Icon(src=data_uri(), mime_type="image/svg+xml", sizes=["any"])]
@@ -167,7 +174,7 @@ def build_server(app: App) -> MCPServer:
         name="mmflow",
         title="mmflow market data",
         description="Cross-venue crypto market data: funding, open interest, options",
-        instructions=INSTRUCTIONS,
+        instructions=_instructions(app.settings.tools, [d["name"] for d in definitions]),
         icons=icons(),
         version=__version__,
         tools=[_tool(calls, d) for d in definitions],

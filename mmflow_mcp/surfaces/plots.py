@@ -124,6 +124,8 @@ def draw_gex(data: Any, meta: dict[str, Any], pen: Pen) -> list[str]:  # noqa: A
     lines.sort(key=lambda line: line[0], reverse=True)
     total = f"total {number(data['totalGex'], 0)}"
     lacking = [f"no {name}" for name, at in levels.items() if not known(at)]
+    if data.get("gammaFlipMethod") == "cumulative":
+        lacking.append("the flip is of the running sum over strikes")
     head = (
         f"{data['underlying']} dealer gamma by strike, USD per 1 % move; calls +, puts - (assumed)"
     )

@@ -14,7 +14,7 @@ from mmflow_mcp.core.core import Core
 from mmflow_mcp.endpoints.answer import Answer, Shape, written
 from mmflow_mcp.endpoints.declare import Endpoint, endpoints
 from mmflow_mcp.errors import AllVenuesFailed, BadQuestion, MmflowError, VenueClosed
-from mmflow_mcp.surfaces.schema import MAX_LIMIT, TOOL_BUDGETS
+from mmflow_mcp.surfaces.schema import MAX_LIMIT, TOOL_BUDGETS, parameters
 
 log = logging.getLogger("mmflow_mcp")
 
@@ -130,6 +130,8 @@ def _fitting(e: Endpoint, name: str) -> str:
     spec = _spec(e, name)
     if "enum" in spec:
         return ", ".join(map(str, spec["enum"]))
+    if "const" in spec:
+        return f"{spec['const']}, or left out"
     kind = spec.get("type", "value")
     if "minimum" in spec:
         kind += f" from {spec['minimum']}" + (f" to {spec['maximum']}" if "maximum" in spec else "")
@@ -138,8 +140,7 @@ def _fitting(e: Endpoint, name: str) -> str:
 
 
 def _spec(e: Endpoint, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = e.query.model_json_schema()["properties"].get(name, {})
-    return found
+    return parameters(e).get(name, {})
 
 
 async def answer(core: Core, asked: Asked) -> Answer[Any]:
@@ -197,7 +198,8 @@ def result(asked: Asked, found: Answer[Any], form: str) -> dict[str, Any]:
     return {"data": data, "meta": meta}
 
 
-# Of more calls than so many a model is told how many venues answered: the rows name them.
+# Of more calls than so many a model is told how many venues answered (the rows name them), and
+# that some of it lay in the store.
 MOST_CALLS = 4
 
 
@@ -209,7 +211,9 @@ def named_short(source: str) -> str:
     parts = calls.split("+")
     if len(parts) <= MOST_CALLS or not all(":" in part for part in parts):
         return source
-    return f"{kind}{colon}{len({part.partition(':')[0] for part in parts})} venues"
+    asked = {part.partition(":")[0] for part in parts} - {"mmflow"}
+    kept = [part for part in parts if part.startswith("mmflow:")]
+    return f"{kind}{colon}{'+'.join([f'{len(asked)} venues', *kept])}"
 
 
 def iso(at_ms: int) -> str:
@@ -225,8 +229,16 @@ def said(name: str, error: Exception) -> str:
             return str(error)
         return f"{error} Example: {name} {json.dumps(known.example, separators=(',', ':'))}"
     if isinstance(error, AllVenuesFailed):
-        return f"{error}. Try other venues, or again later."
+        return f"{error}. {_instead(name)}"
     if isinstance(error, MmflowError):
         return str(error)
     log.error("%s failed", name, exc_info=error, extra={"endpoint": name})
     return f"{name} met a fault of its own; it was logged on the server. Other tools still work."
+
+
+def _instead(name: str) -> str:
+    """What may help where every source failed: other venues only where they can be named."""
+    known = endpoints().get(name)
+    fields = known.query.model_fields if known else {}
+    can_choose = {"venues", "venue", "exchange"}.intersection(fields)
+    return "Try other venues, or again later." if can_choose else "Try again later."

@@ -110,7 +110,7 @@ OPTIONS = Recipe(
         ),
     ),
     compare=(
-        "spot with gammaFlip, and the sign of totalGex.",
+        "the sign of totalGex, and how far spot is from gammaFlip.",
         "spot with callWall.strike and putWall.strike.",
         "atmIv of the nearest expiries with the far ones; riskReversal25 by expiry.",
         "which expiries hold the large open interest.",
@@ -118,7 +118,9 @@ OPTIONS = Recipe(
     conclude=(
         (
             "totalGex above 0: hedging of dealers would damp moves; below 0: it would amplify them."
-            " gammaFlip is the price where that changes; null: there is none near."
+            " gammaFlip is the nearest price where that changes: on spot's side of it totalGex's"
+            " sign holds, beyond it the other one, be that above or below. gammaFlipMethod"
+            " cumulative, or null: nothing within 30 % of spot changes it."
         ),
         (
             "walls are strikes where most exposure sits, above or below spot; a wall on the far"
@@ -190,8 +192,8 @@ FLOWS = Recipe(
     ),
     conclude=(
         (
-            "flowPressureScore above 20: buying, below -20: selling, between: balanced. Parts that"
-            " disagree with the score are named."
+            "flowPressureScore 20 or more: buying, -20 or less: selling, between: balanced. Parts"
+            " that disagree with the score are named."
         ),
         "a premium within 5 bps, or a Korean premium within 0.5 %, is nothing.",
     ),

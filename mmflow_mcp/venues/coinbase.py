@@ -37,6 +37,7 @@ from mmflow_mcp.venues.pairs import (
     spot_row,
 )
 from mmflow_mcp.venues.traded import Traded, spot_of
+from mmflow_mcp.venues.windows import say_second
 
 HOST = "api.exchange.coinbase.com"
 API = f"https://{HOST}/products"
@@ -200,7 +201,7 @@ async def _walk(ask: Ask, pair: Pair) -> list[TradePrint]:
         if not older:
             break
         lowest = int(older[-1].trade_id)
-    back = f" only to {prints[-1].ts}" if prints else " not at all"
+    back = f" only to {say_second(prints[-1].ts)}" if prints else " not at all"
     ask.short(f"missing: the tape of {pair.symbol} reaches back{back}", coin=pair.coin)
     return prints
 

@@ -13,6 +13,7 @@ from mmflow_mcp.rows.spot import TradePrint
 from mmflow_mcp.upstream.wire import Call, Wire, ask_json
 from mmflow_mcp.venues.ask import Ask
 from mmflow_mcp.venues.hyperliquid_feed import read_trades
+from mmflow_mcp.venues.windows import say_second
 
 INFO = "https://api.hyperliquid.xyz/info"
 
@@ -33,7 +34,7 @@ async def fetch_trades(ask: Ask, coin: str, symbol: str) -> list[TradePrint]:
     if since is None:
         return prints
     if not prints or prints[-1].ts >= since:
-        back = f" only to {prints[-1].ts}" if prints else " not at all"
+        back = f" only to {say_second(prints[-1].ts)}" if prints else " not at all"
         ask.short(f"missing: the tape of {symbol} reaches back{back}", coin=coin)
     return [one for one in prints if one.ts >= since]
 

@@ -161,3 +161,8 @@ def note_cut(ask: Ask, window: Window, pages: Sequence[Page], what: str) -> None
 def say(at_ms: int) -> str:
     """A moment as people read it, UTC."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def say_second(at_ms: int) -> str:
+    """A moment as it is told where the second matters, UTC."""
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -79,7 +79,9 @@ function notesOf(meta) {
   if (source.startsWith("sim:")) loud.push("sim: simulated market, not the live one");
   if (source.startsWith("replay:")) loud.push("replay: recorded, not the live market");
   const sources = (Array.isArray(meta.sources) ? meta.sources : []).filter(isThing);
-  const tell = s => cut(exact(s.source), 30) + " " + cut(exact(s.status), 20) + (isNumber(s.ageMs) ? " (" + plain(s.ageMs / 6e4, 1) + " min old)" : "") + ": " + cut(exact(s.reason), 70);
+  // The reason's code may be the status again.
+  const why = s => exact(s.reason).startsWith(exact(s.status) + ": ") ? exact(s.reason).slice(exact(s.status).length + 2) : exact(s.reason);
+  const tell = s => cut(exact(s.source), 30) + " " + cut(exact(s.status), 20) + (isNumber(s.ageMs) ? " (" + plain(s.ageMs / 6e4, 1) + " min old)" : "") + ": " + cut(why(s), 70);
   const stale = sources.filter(s => s.status === "stale");
   const other = sources.filter(s => s.status !== "stale");
   if (meta.partial) loud.push("Partial: something asked is missing." + (other.length ? " " + other.map(tell).join("; ") : ""));

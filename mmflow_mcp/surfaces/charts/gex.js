@@ -10,7 +10,7 @@ const chart = {
     return {
       title: exact(data.underlying) + " dealer gamma by strike",
       finding: "Total " + (isNumber(data.totalGex) ? usd(data.totalGex) : "unknown") + " per 1 % move; " + wall("call wall", data.callWall) + ", " + wall("put wall", data.putWall)
-        + ", " + (isNumber(data.gammaFlip) ? "flip " + price(data.gammaFlip) : "no flip") + ", spot " + (isNumber(data.spot) ? price(data.spot) : "unknown") + ".",
+        + ", " + (isNumber(data.gammaFlip) ? (data.gammaFlipMethod === "cumulative" ? "flip of the running sum over strikes " : "flip ") + price(data.gammaFlip) : "no flip") + ", spot " + (isNumber(data.spot) ? price(data.spot) : "unknown") + ".",
       rows, data,
       tables: [
         {caption: "The whole", columns: ["figure", "value"], rows: whole},

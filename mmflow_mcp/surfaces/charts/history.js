@@ -79,7 +79,8 @@ const chart = {
     const name = lines.length > 1 && !(all && mixed) ? one.name : one.name + " " + one.kind;
     svg.append(label(area.x, area.y + 12, cut(name, Math.max(6, Math.floor((area.w - wide(last)) / 6.3) - 1))));
     if (lines.length > 1) {
-      const second = all ? "" : plain(low) + " to " + plain(high) + (one.kind ? ", " + one.kind : "");
+      const amount = Math.max(-low, high) < 1e9 ? plain : brief;
+      const second = all ? "" : amount(low) + " to " + amount(high) + (one.kind ? ", " + one.kind : "");
       svg.append(line(box.left, box.bottom, box.right, box.bottom), label(area.x, area.y + 25, cut(second, area.w / 6), "start", "mute"));
     }
     else axis(svg, box, y, ticks(low, high, 5), v => plain(v, 4));
