@@ -14,7 +14,7 @@ from worlds import MARKET, NOW, ask, counted, envelope, world
 from mmflow_mcp.app import App, running
 from mmflow_mcp.clock import HOUR_MS, FixedClock
 from mmflow_mcp.core.archive import holes_of, share_of
-from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.errors import BadQuestion, StoreAway
 from mmflow_mcp.fleet.lease import OwnLease
 from mmflow_mcp.metrics.declare import samplings
 from mmflow_mcp.metrics.recorder import OFFSET_MS, Recorder
@@ -283,6 +283,27 @@ class TestRecording:
             app.soon(recorder.run)
             await until(lambda: "prune" in recorder.health.failures)
         assert f"{nowhere}/0 cannot be reached" == recorder.health.failures["prune"]
+
+    @pytest.mark.parametrize("ours", [True, False])
+    async def test_a_lease_that_is_told_again_is_no_failure(self, *, ours: bool) -> None:
+        """Whoever records then; what failed at the one that stands by is not its business."""
+        answers: list[bool | StoreAway] = [StoreAway("gone"), ours]
+
+        class Lease(OwnLease):
+            async def acquire(self) -> bool:
+                if isinstance(answer := answers.pop(0), StoreAway):
+                    raise answer
+                return answer
+
+            renew = acquire
+
+        async with world() as app:
+            recorder = Recorder(app.core(), "light", Lease())
+            assert await recorder._leads()
+            assert {"lease": "gone"} == recorder.health.failures
+            recorder.health.failures["oi"] = "a venue is down"
+            assert ours == await recorder._leads()
+        assert ({"oi": "a venue is down"} if ours else {}) == recorder.health.failures
 
     async def test_one_of_two_recorders_leads(self, tmp_path: Path) -> None:
         """On one file; the other takes over when it has gone."""

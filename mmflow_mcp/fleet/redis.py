@@ -4,6 +4,7 @@ The library is an optional extra and is loaded with the first connection. Its er
 `StoreError`s here; an address is never repeated with its password.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 from mmflow_mcp.errors import BadQuestion, StoreAway, StoreUnwritable
 
+_IN_SCRIPT = re.compile(r"[.,]? script: .*$", re.DOTALL)
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
 CONNECTIONS = 8
@@ -64,9 +66,9 @@ class RedisServer:
         try:
             yield self.client
         except (told.OutOfMemoryError, told.ReadOnlyError, told.NoPermissionError) as error:
-            raise StoreUnwritable(f"{self.name} takes no more: {error}") from error
+            raise StoreUnwritable(f"{self.name} takes no more: {words_of(error)}") from error
         except told.ExecAbortError as error:
-            raise StoreUnwritable(f"{self.name} did not do it: {error}") from error
+            raise StoreUnwritable(f"{self.name} did not do it: {words_of(error)}") from error
         except (told.AuthenticationError, told.AuthorizationError) as error:
             raise StoreAway(f"{self.name} does not let us in; is the password right?") from error
         except (told.TimeoutError, TimeoutError) as error:
@@ -75,9 +77,9 @@ class RedisServer:
             raise StoreAway(f"{self.name} cannot be reached") from error
         except told.ResponseError as error:
             # A server that cannot save, or lacks its replicas, can still be read.
-            refuses = str(error).startswith(("MISCONF", "NOREPLICAS"))
+            refuses = words_of(error).startswith(("MISCONF", "NOREPLICAS"))
             kind = StoreUnwritable if refuses else StoreAway
-            raise kind(f"{self.name} refused: {error}") from error
+            raise kind(f"{self.name} refused: {words_of(error)}") from error
         except told.RedisError as error:
             raise StoreAway(f"{self.name} failed: {type(error).__name__}") from error
 
@@ -99,6 +101,12 @@ def place_of(url: str) -> str:
     if parts.scheme not in ("redis", "rediss") or not host or not (database or "0").isdigit():
         raise BadQuestion("store", "the address of the server is none.", fits=FITS)
     return f"{parts.scheme}://{host}:{port}/{database or 0}"
+
+
+def words_of(error: Exception) -> str:
+    """What the server said, without the line of our script or the whole command it said it of."""
+    said = str(error).rpartition(" of pipeline caused error: ")[2].strip("()\"',")
+    return _IN_SCRIPT.sub("", said)
 
 
 def lacks_script(answer: object) -> bool:

@@ -87,6 +87,11 @@ class Recorder:
             # Nobody can tell who records: samples written twice do no harm, missing ones do.
             self.health.failures["lease"] = str(error)
             self.health.leading = True
+        else:
+            self.health.failures.pop("lease", None)
+            if not self.health.leading:
+                # What failed here is another process's to do now.
+                self.health.failures.clear()
         return self.health.leading
 
     async def turn(self) -> None:
