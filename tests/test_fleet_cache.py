@@ -481,6 +481,8 @@ class TestServerAway:
             await server.client.execute_command(*spoil.split())
             assert 1 == await replica.ask()
             assert (replica.link.reason or "").endswith(why), replica.link.reason
+            # It can be read.
+            assert replica.link.gone is None
             before = tried
             await until(lambda: tried >= before + 3)
             assert ["alone"] == turns

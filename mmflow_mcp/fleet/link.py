@@ -120,6 +120,12 @@ class Link:
         self._waiting: list[_Asked] = []
         self._turn = anyio.Lock()
         self._late = False
+        self._away = False
+
+    @property
+    def gone(self) -> str | None:
+        """Why the server need not be tried by others; None while it can at least be read."""
+        return self.reason if self._away else None
 
     @property
     def together(self) -> bool:
@@ -270,6 +276,7 @@ class Link:
                 self.let_go(lease, token)
 
     def _lost(self, error: StoreError) -> None:
+        self._away = isinstance(error, StoreAway)
         if self.reason is None:
             log.warning("this replica is on its own: %s", error)
             # Callers read the reason: where the server lies is nothing to them.

@@ -5,7 +5,7 @@ The library is an optional extra and is loaded with the first connection. Its er
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
@@ -23,11 +23,13 @@ FITS = "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] or rediss://..."
 class RedisServer:
     """A server by its address, and a few connections to it, made when they are first used.
 
-    Raises `BadQuestion` for an address that is none, and where the library is not installed.
+    `gone` tells why it need not be tried, where somebody else finds that out; None: it may be
+    there. Raises `BadQuestion` for an address that is none, and where the library is not installed.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, gone: Callable[[], str | None] | None = None) -> None:
         self.name = place_of(url)
+        self._gone = gone
         if find_spec("redis") is None:
             raise BadQuestion(
                 "store",
@@ -44,6 +46,7 @@ class RedisServer:
             from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415 - optional
             from redis.asyncio.retry import Retry  # noqa: PLC0415
             from redis.backoff import NoBackoff  # noqa: PLC0415
+            from redis.exceptions import ConnectionError as Broken  # noqa: PLC0415
 
             pool = BlockingConnectionPool.from_url(
                 self._url,
@@ -52,7 +55,8 @@ class RedisServer:
                 socket_connect_timeout=CONNECT_SECONDS,
                 socket_timeout=ANSWER_SECONDS,
                 # Once more at once: a kept connection may have outlived the server behind it.
-                retry=Retry(NoBackoff(), 1),
+                # One that does not answer is not waited for twice.
+                retry=Retry(NoBackoff(), 1, supported_errors=(Broken,)),
                 client_name="mmflow-mcp",
             )
             self._client = Redis.from_pool(pool)
@@ -63,6 +67,8 @@ class RedisServer:
         """The client; what fails inside the block is a `StoreError`."""
         from redis import exceptions as told  # noqa: PLC0415 - optional
 
+        if self._gone is not None and (why := self._gone()) is not None:
+            raise StoreAway(why)
         try:
             yield self.client
         except (told.OutOfMemoryError, told.ReadOnlyError, told.NoPermissionError) as error:
