@@ -91,7 +91,8 @@ def _paused(core: Core) -> dict[str, list[dict[str, Any]]]:
 def _recorder(app: App) -> dict[str, Any]:
     """`state`: off, waiting (for the first question), standby (another process records), running.
 
-    `lateMs`: how far the last cell lies behind the one that should be written by now.
+    `lateMs`: how far the last cell lies behind the one that should be written by now; nothing of
+    who stands by, for another has written since.
     """
     recorder = app.recorder
     if recorder is None:
@@ -105,6 +106,7 @@ def _recorder(app: App) -> dict[str, Any]:
     told["lateMs"] = {
         name: max(0, cell(now - _GRACE_MS, grid[name].every_ms) - at)
         for name, at in health.last.items()
+        if health.leading
     }
     return told
 
