@@ -177,6 +177,32 @@ class TestStoreAway:
         assert told["meta"]["partial"]
         assert whole["data"]["points"] == told["data"]["points"]
 
+    async def test_large_prints_of_before_are_read_once_they_can_be(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A process that starts while the store is away is told so once, and heals."""
+        clock = FixedClock(NOW)
+        one = [NOW - 60_000, "buy", 100_000.0, 2.0, 7]
+        point = Point(cell(NOW - 60_000, 60_000), 1.0, {"prints": [one]})
+        batch = Batch(SeriesKey("whales", "hyperliquid", "BTC", "sampled"), 60_000, [point])
+
+        async def away() -> Any:
+            raise StoreAway("the store is away")
+
+        async with moving(clock, store=f"sqlite:{tmp_path / 'h.sqlite'}") as app:
+            core = app.core()
+            store: Any = core.archive.store
+            await store.write([batch], backfill=True)
+            read, store._behind.series = store._behind.series, away
+            for _ in range(3):
+                await core.whales.restore(core)
+                clock.advance(60)
+            assert [] == list(core.tape.tape("hyperliquid").large)
+            store._behind.series = read
+            await core.whales.restore(core)
+            assert [7] == [p.trade_id for p in core.tape.tape("hyperliquid").large]
+        assert 1 == caplog.text.count("could not be read: the store is away")
+
     async def test_what_only_it_knows_is_not_said_to_be_unrecorded(self) -> None:
         """Nobody can tell whether it was."""
         async with world(store=self.NOWHERE) as app:
