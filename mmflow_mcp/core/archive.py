@@ -22,6 +22,7 @@ from mmflow_mcp.series.store import (
     SeriesKey,
     SeriesStore,
     gaps,
+    nameless,
 )
 from mmflow_mcp.venues.capabilities import FundingHistory, OpenInterestHistory
 
@@ -108,9 +109,8 @@ class Archive:
 
     def unread(self, error: MmflowError) -> dict[str, Any]:
         """What an answer says of a store that failed. Where it lies is nothing to the caller."""
-        said = str(error)
-        if self.store is not None:
-            said = said.replace(self.store.name, "the history store")
+        name = "" if self.store is None else self.store.name
+        said = nameless(str(error), name, "the history store")
         return {"source": HISTORY, "status": "error", "reason": f"store: {said}"}
 
     def lacking(self, key: SeriesKey, points: Sequence[Point], since_ms: int, now_ms: int) -> Span:

@@ -19,7 +19,7 @@ from mmflow_mcp.app import App
 from mmflow_mcp.checks import Check, Checks, Look
 from mmflow_mcp.errors import MmflowError, StoreError
 from mmflow_mcp.metrics.declare import samplings
-from mmflow_mcp.series.store import SeriesKey, SeriesStore
+from mmflow_mcp.series.store import SeriesKey, SeriesStore, nameless
 from mmflow_mcp.surfaces.fleets import fleet_check
 
 log = logging.getLogger("mmflow_mcp")
@@ -189,4 +189,4 @@ def _told(check: Check) -> dict[str, Any]:
 
 def _nameless(reason: str, store: SeriesStore | None) -> str:
     """A reason without the place it is about: whoever asks here has shown no key."""
-    return reason if store is None else reason.replace(store.name, "the store")
+    return nameless(reason, "" if store is None else store.name)
