@@ -139,6 +139,7 @@ class App:
                 data_folder(self.settings),
                 clock=self.clock,
                 retention_ms=retention_ms,
+                gone=lambda: self.link.gone if self.link is not None else None,
             )
         return Archive(self._store, clock=self.clock, soon=self.soon, retention_ms=retention_ms)
 

@@ -61,6 +61,18 @@ async def test_tool_calls_are_answered() -> None:
     assert {call["name"] for call in calls} <= set(endpoints())
 
 
+def test_what_was_paid_is_asked_as_such() -> None:
+    """Samples every ten minutes, once there are enough, would be added up as if they were paid."""
+    asked = [
+        block.values[0]
+        for language in ("json", "sh", "python")
+        for block in blocks(language)
+        if re.search(r"get_funding_history|funding/history", block.values[0])
+    ]
+    assert 3 == len(asked)
+    assert [] == [one for one in asked if "settled" not in one]
+
+
 @pytest.mark.parametrize("block", blocks("sh"))
 def test_curl_lines_are_answered(block: str, server: Asker) -> None:
     """Each line is one GET of our own server: 200, with data, nothing missing."""

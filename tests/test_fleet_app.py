@@ -19,8 +19,9 @@ from servers import NO_SERVER, RedisProcess, redis_process
 from mmflow_mcp.app import App, running
 from mmflow_mcp.clock import Clock
 from mmflow_mcp.endpoints.declare import endpoints
-from mmflow_mcp.errors import VenueHttp
+from mmflow_mcp.errors import StoreAway, VenueHttp
 from mmflow_mcp.fleet.link import Link
+from mmflow_mcp.series.store import SeriesKey
 from mmflow_mcp.settings import Settings
 from mmflow_mcp.surfaces import questions
 from mmflow_mcp.surfaces.fleets import fleet_facts
@@ -197,6 +198,10 @@ async def test_a_replica_that_lost_the_others_says_so(own_server: RedisProcess, 
         try:
             await until(lambda: not one.link.together)
             alone = (await http.get(PATH)).json()
+            store = one.app.core().archive.store
+            assert store is not None
+            with pytest.raises(StoreAway, match=r"^the fleet's server cannot be reached$"):
+                await store.read(SeriesKey("oi", "okx", "BTC", "sampled"))
             one.forget()
             asked_anew = (await http.get("/api/v1/perps/oi?coins=BTC&venues=bybit")).json()
             ready = (await http.get("/readyz")).json()

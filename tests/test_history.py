@@ -14,7 +14,7 @@ from worlds import MARKET, NOW, ask, counted, envelope, world
 from mmflow_mcp.app import App, running
 from mmflow_mcp.clock import HOUR_MS, FixedClock
 from mmflow_mcp.core.archive import evened, holes_of, share_of
-from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.errors import BadQuestion, StoreAway, StoreUnwritable
 from mmflow_mcp.fleet.lease import OwnLease
 from mmflow_mcp.metrics.declare import samplings
 from mmflow_mcp.metrics.recorder import OFFSET_MS, Recorder
@@ -200,6 +200,59 @@ class TestBackfill:
         assert [] == list(listed.data.points.rows)
 
 
+class TestStoreAway:
+    """A store that cannot be read."""
+
+    NOWHERE = "redis://127.0.0.1:1"
+
+    async def test_the_venues_own_records_are_answered(self) -> None:
+        """With one word of what is missing, which names no place."""
+        given = {"coin": "BTC", "sinceMs": "-24h"}
+        async with world() as app:
+            whole = await envelope(app, "get_funding_history", venues="bybit,okx", **given)
+        async with world(store=self.NOWHERE) as app:
+            told = await envelope(app, "get_funding_history", venues="bybit,okx", **given)
+            flows = await envelope(app, "get_flow_history", metric="flowPressureScore", **given)
+        reason = "store: the history store cannot be reached"
+        note = {"source": "mmflow:history", "status": "error", "reason": reason}
+        assert [note] == told["meta"]["sources"] == flows["meta"]["sources"]
+        assert told["meta"]["partial"]
+        assert whole["data"]["points"] == told["data"]["points"]
+
+    async def test_large_prints_of_before_are_read_once_they_can_be(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A process that starts while the store is away is told so once, and heals."""
+        clock = FixedClock(NOW)
+        one = [NOW - 60_000, "buy", 100_000.0, 2.0, 7]
+        point = Point(cell(NOW - 60_000, 60_000), 1.0, {"prints": [one]})
+        batch = Batch(SeriesKey("whales", "hyperliquid", "BTC", "sampled"), 60_000, [point])
+
+        async def away() -> Any:
+            raise StoreAway("the store is away")
+
+        async with moving(clock, store=f"sqlite:{tmp_path / 'h.sqlite'}") as app:
+            core = app.core()
+            store: Any = core.archive.store
+            await store.write([batch], backfill=True)
+            read, store._behind.series = store._behind.series, away
+            for _ in range(3):
+                await core.whales.restore(core)
+                clock.advance(60)
+            assert [] == list(core.tape.tape("hyperliquid").large)
+            store._behind.series = read
+            await core.whales.restore(core)
+            assert [7] == [p.trade_id for p in core.tape.tape("hyperliquid").large]
+        assert 1 == caplog.text.count("could not be read: the store is away")
+
+    async def test_what_only_it_knows_is_not_said_to_be_unrecorded(self) -> None:
+        """Nobody can tell whether it was."""
+        async with world(store=self.NOWHERE) as app:
+            told = await envelope(app, "get_oi_history", coin="BTC", venues="hl", sinceMs="-24h")
+        why = "what was recorded here cannot be read now, and the venue keeps no record of its own"
+        assert f"missing: {why}" == told["meta"]["sources"][1]["reason"]
+
+
 class TestRecording:
     """A store that was written while the market went on."""
 
@@ -352,6 +405,49 @@ class TestRecording:
             await until(lambda: "prune" in recorder.health.failures)
         assert f"{nowhere}/0 cannot be reached" == recorder.health.failures["prune"]
 
+    @pytest.mark.parametrize("ours", [True, False])
+    async def test_a_lease_that_is_told_again_is_no_failure(self, *, ours: bool) -> None:
+        """Whoever records then; what failed at the one that stands by is not its business."""
+        answers: list[bool | StoreAway] = [StoreAway("gone"), ours]
+
+        class Lease(OwnLease):
+            async def acquire(self) -> bool:
+                if isinstance(answer := answers.pop(0), StoreAway):
+                    raise answer
+                return answer
+
+            renew = acquire
+
+        async with world() as app:
+            recorder = Recorder(app.core(), "light", Lease())
+            assert await recorder._leads()
+            assert {"lease": "gone"} == recorder.health.failures
+            recorder.health.failures["oi"] = "a venue is down"
+            assert ours == await recorder._leads()
+        assert ({"oi": "a venue is down"} if ours else {}) == recorder.health.failures
+
+    async def test_what_waits_is_written_by_who_stands_by_too(self, tmp_path: Path) -> None:
+        """It sampled while nobody could tell who should, and would hold that to its end."""
+
+        class Lease(OwnLease):
+            async def acquire(self) -> bool:
+                return False
+
+        async def full(*_: Any, **__: Any) -> Any:
+            raise StoreUnwritable("the store is full")
+
+        async with world(store=f"sqlite:{tmp_path / 'h.sqlite'}") as app:
+            store: Any = app.core().archive.store
+            recorder = Recorder(app.core(), "light", Lease())
+            write, store._behind.write = store._behind.write, full
+            key = SeriesKey("oi", "okx", "BTC", "sampled")
+            await store.write([Batch(key, TEN, [Point(cell(NOW, TEN), 7.0, None)])])
+            assert "the store is full" == store.away
+            store._behind.write = write
+            app.soon(recorder.run)
+            await until(lambda: not store.away)
+            assert [7.0] == [p.v for p in await store._behind.read(key)]
+
     async def test_one_of_two_recorders_leads(self, tmp_path: Path) -> None:
         """On one file; the other takes over when it has gone."""
         place = (f"sqlite:{tmp_path / 'h.sqlite'}", "sim", None, "recorder")
@@ -361,8 +457,7 @@ class TestRecording:
             one, two = (Recorder(app.core(), "light", lease) for lease in (first, second))
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(one.run)
-                await anyio.sleep(0.3)
-                assert one.health.leading
+                await until(lambda: one.health.leading)
                 async with anyio.create_task_group() as others:
                     others.start_soon(two.run)
                     await anyio.sleep(0.2)

@@ -195,6 +195,9 @@ class TestDocs:
         problems = visitor.part("get_oi", ".problems")
         assert "Partial: something that was asked is missing." in problems
         assert "bitmex: missing, closed" in problems
+        assert visitor.ask("get_oi_history", coin="BTC", venues="hl").startswith("200 ")
+        problems = visitor.part("get_oi_history", ".problems")
+        assert "hyperliquid: missing: nothing was recorded here" in problems
         said = [c for c in visitor.tab.complaints if not c.startswith("network: ")]
         assert [] == said
 

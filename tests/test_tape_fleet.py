@@ -11,6 +11,8 @@ from leaping import MARKET, START
 from servers import NO_SERVER, RedisProcess, redis_process
 
 from mmflow_mcp.errors import VenueBlocked
+from mmflow_mcp.fleet.channel import Ask, Channel
+from mmflow_mcp.fleet.redis import RedisServer
 from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.sim.trades import list_prints
 from mmflow_mcp.tape.following import SLACK_MS
@@ -29,6 +31,19 @@ def own_server() -> Iterator[RedisProcess]:
         if process is None:
             pytest.skip(NO_SERVER)
         yield process
+
+
+async def test_what_a_holder_leaves_ends_by_itself(own_server: RedisProcess) -> None:
+    """Every key: also of one that told a single thing, or nothing, before it died."""
+    server = RedisServer(own_server.url)
+    channel = Channel(server, "sim", "me")
+    await channel.tick([Ask("told", b"beat", ["BTC"]), Ask("silent", b"beat")])
+    assert await channel.write("told", b"entry", keep_ms=1000, most=10, face={"snap": b"all"})
+    names = [name.decode() async for name in server.client.scan_iter()]
+    lives = {name: await server.client.pttl(name) for name in names}
+    await server.close()
+    assert 6 == len(lives), lives
+    assert [] == [name for name, ms in lives.items() if ms < 0]
 
 
 def truth(since: int, until_ms: int) -> Counter[tuple[str, int]]:

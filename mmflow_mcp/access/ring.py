@@ -8,6 +8,7 @@ that cannot be checked.
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 import anyio
 
@@ -62,7 +63,15 @@ class KeyRing:
         """Raise `StoreAway` when no key could be judged now."""
         if self._store is None:
             raise StoreAway("There is no place for keys: no data folder.")
-        await self._refresh()
+        if self._read_at is None or self._clock.monotonic() - self._read_at > TRUSTED_SECONDS:
+            await self._refresh()
+        else:
+            # The copy would serve: that is not waited for.
+            self._soon(self._renew)
+
+    async def _renew(self) -> None:
+        with suppress(StoreError):
+            await self._refresh()
 
     async def _refresh(self) -> None:
         """Read the keys when the copy is old; one does so for all who wait."""

@@ -23,11 +23,14 @@ from mmflow_mcp.series.store import (
     SeriesKey,
     SeriesStore,
     gaps,
+    nameless,
 )
 from mmflow_mcp.venues.capabilities import FundingHistory, OpenInterestHistory
 
 log = logging.getLogger("mmflow_mcp")
 
+# What an answer names as the source of what was kept here.
+HISTORY = "mmflow:history"
 FUNDING, OI = "funding", "oi"
 SAMPLED = {FUNDING: "predicted", OI: "sampled"}
 SETTLED = "settled"
@@ -111,6 +114,12 @@ class Archive:
             return []
         return await self.store.read(key, since_ms, until_ms)
 
+    def unread(self, error: MmflowError) -> dict[str, Any]:
+        """What an answer says of a store that failed. Where it lies is nothing to the caller."""
+        name = "" if self.store is None else self.store.name
+        said = nameless(str(error), name, "the history store")
+        return {"source": HISTORY, "status": "error", "reason": f"store: {said}"}
+
     def lacking(self, key: SeriesKey, points: Sequence[Point], since_ms: int, now_ms: int) -> Span:
         """The one stretch that holds everything the store has not and nobody has asked for.
 
@@ -150,8 +159,7 @@ class Archive:
                     self._remember(key, flight.wanted)
         except MmflowError as error:
             log.warning("history of %s could not be kept: %s", key.text, error)
-            reason = f"store: {error}"
-            flight.notes.append({"source": "mmflow:history", "status": "error", "reason": reason})
+            flight.notes.append(self.unread(error))
         finally:
             self._flights.pop(key, None)
             flight.done.set()

@@ -8,6 +8,7 @@ from functools import partial
 import anyio
 
 from mmflow_mcp.core.archive import (
+    HISTORY,
     SAMPLED,
     SETTLED,
     SOURCES,
@@ -68,7 +69,7 @@ async def lines_of(
             tasks.start_soon(one, i)
     whole = Gathered()
     for side in sides:
-        whole.notes += side.notes
+        whole.notes += [note for note in side.notes if note not in whole.notes]
         whole.sources += side.sources
         whole.answered += side.answered
         whole.partial = whole.partial or side.partial
@@ -86,20 +87,14 @@ async def _line(
     kind: str | None,
     side: Gathered,
 ) -> Line | None:
-    since, until = span
     sampled: list[Point] = []
-    try:
-        if kind != SETTLED:
-            key = SeriesKey(metric, venue.id, coin, SAMPLED[metric])
-            sampled = await core.archive.read(key, since, until)
-        thin = share_of(sampled, SAMPLE_MS, span) < ENOUGH
-        if kind == SETTLED or (kind is None and thin):
-            settled = await _settled(core, metric, coin, venue, span, side)
-        else:
-            settled = []
-    except MmflowError as error:
-        _note(side, "mmflow:history", "error", f"store: {error}")
-        settled = []
+    settled: list[Point] = []
+    if kind != SETTLED:
+        key = SeriesKey(metric, venue.id, coin, SAMPLED[metric])
+        sampled = await _kept(core, key, span, side)
+    thin = share_of(sampled, SAMPLE_MS, span) < ENOUGH
+    if kind == SETTLED or (kind is None and thin):
+        settled = await _settled(core, metric, coin, venue, span, side)
     if not sampled and not settled:
         return None
     settled, spacing = evened(settled)
@@ -107,8 +102,19 @@ async def _line(
     if share_of(settled, spacing, span, settled=True) > of_samples:
         return Line(venue.id, SETTLED, spacing, tuple(settled))
     side.answered.append(venue.id)
-    side.sources.append("mmflow:history")
+    side.sources.append(HISTORY)
     return Line(venue.id, SAMPLED[metric], SAMPLE_MS, tuple(sampled))
+
+
+async def _kept(core: Core, key: SeriesKey, span: tuple[int, int], side: Gathered) -> list[Point]:
+    """What the store has; a store that fails is told, and the venue may still know."""
+    try:
+        return await core.archive.read(key, *span)
+    except MmflowError as error:
+        note = core.archive.unread(error)
+        side.notes += [note] if note not in side.notes else []
+        side.partial = True
+        return []
 
 
 async def _settled(
@@ -118,7 +124,7 @@ async def _settled(
     since, until = span
     source = SOURCES[metric]
     key = SeriesKey(metric, venue.id, coin, SETTLED)
-    stored, spacing = evened(await core.archive.read(key, since, until))
+    stored, spacing = evened(await _kept(core, key, span, side))
     if core.archive.store is None or not isinstance(venue, source.capability):
         return stored
     found = {point.t: point for point in stored} if are_fine(stored, spacing) else {}
@@ -135,7 +141,7 @@ async def _settled(
             break
         # What is older than the store's retention is answered all the same.
         found |= {p.t: p for p in flight.points if since <= p.t <= until and p.v is not None}
-        found |= {p.t: p for p in await core.archive.read(key, since, until)}
+        found |= {p.t: p for p in await _kept(core, key, span, side)}
         if flight.wanted == lacking:
             break
     # Where finer points cannot be had, those that are there stand.
@@ -143,7 +149,7 @@ async def _settled(
     if found or (asked and not side.notes):
         side.answered.append(venue.id)
     if found and not asked:
-        side.sources.append("mmflow:history")
+        side.sources.append(HISTORY)
     return [found[t] for t in sorted(found)]
 
 

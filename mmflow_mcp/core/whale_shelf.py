@@ -26,20 +26,24 @@ class WhaleShelf:
 
     def __init__(self) -> None:
         self._restored = False
+        self._next_try = 0.0
+        self._away = False
         # How many prints of a coin's minute lie in the store already.
         self._kept: dict[tuple[str, int], int] = {}
 
     async def run(self, core: "Core") -> None:
         """Keep what comes, twice a minute, until this is cancelled."""
-        await self.restore(core)
         while True:
+            await self.restore(core)
             await core.clock.sleep(SECONDS)
             await self.keep(core)
 
     async def restore(self, core: "Core") -> None:
-        """Take the prints of the last 25 hours back into the tape, once."""
+        """Take the prints of the last 25 hours back into the tape, once they can be read."""
         store = core.archive.store
         if self._restored or store is None or VENUE not in core.tape.able():
+            return
+        if core.clock.monotonic() < self._next_try:
             return
         self._restored = True
         now = core.clock.now_ms()
@@ -50,7 +54,17 @@ class WhaleShelf:
                     points = await store.read(one.key, now - tape.keeping.large_ms, now)
                     tape.remember(_prints(one.key.coin, points), now)
         except StoreError as error:
-            log.warning("the large prints of earlier runs could not be read: %s", error)
+            self._restored = False
+            self._next_try = core.clock.monotonic() + SECONDS
+            self._failed("the large prints of earlier runs could not be read", error)
+        else:
+            self._away = False
+
+    def _failed(self, what: str, error: StoreError) -> None:
+        """Log what did not work; once until something has."""
+        if not self._away:
+            log.warning("%s: %s", what, error)
+        self._away = True
 
     async def keep(self, core: "Core") -> None:
         """Write the minutes that have new large prints, unless another replica does."""
@@ -72,8 +86,9 @@ class WhaleShelf:
             if batches:
                 await store.write(batches, backfill=True)
         except StoreError as error:
-            log.warning("large prints could not be kept: %s", error)
+            self._failed("large prints could not be kept", error)
             return
+        self._away = self._away and not batches
         self._kept |= counts
 
     def _changed(self, tape: "Tape") -> dict[str, list[Point]]:

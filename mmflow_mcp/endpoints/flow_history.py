@@ -95,8 +95,7 @@ async def get_flow_history(core: Core, query: FlowHistoryQuery) -> Answer[FlowHi
     try:
         points = await core.archive.read(flow_key(query.metric, query.coin), since, until)
     except MmflowError as error:
-        reason = f"store: {error}"
-        whole.notes.append({"source": "mmflow:history", "status": "error", "reason": reason})
+        whole.notes.append(core.archive.unread(error))
         whole.partial = True
     if not points and not whole.partial and query.coin not in FLOW_COINS:
         fits = ", ".join(FLOW_COINS)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from mmflow_mcp.clock import DAY_MS
-from mmflow_mcp.core.archive import FUNDING, OI, SAMPLED, SETTLED, SOURCES
+from mmflow_mcp.core.archive import FUNDING, HISTORY, OI, SAMPLED, SETTLED, SOURCES
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered, gather
 from mmflow_mcp.core.history import SAMPLE_MS, Line, lines_of, note_late
@@ -29,6 +29,8 @@ _SHORT = {"hyperliquid": "hl"}
 # What tells a metric now, and so which coins a venue lists.
 _NOW: dict[str, type] = {FUNDING: Funding, OI: OpenInterest}
 _NOT_KEPT = "history is switched off here (MMFLOW_STORE=off)"
+_NOTHING_HERE = "nothing was recorded here in this span"
+_UNREAD = "what was recorded here cannot be read now"
 MOST_GAPS = 20
 
 
@@ -269,7 +271,7 @@ def _note_silent(
             continue
         remembers = isinstance(venue, SOURCES[metric].capability)
         why = "" if remembers else ", and the venue keeps no record of its own"
-        reason = f"missing: nothing was recorded here in this span{why}"
+        reason = f"missing: {_UNREAD if HISTORY in known else _NOTHING_HERE}{why}"
         whole.notes.append({"source": venue.id, "status": "missing", "reason": reason})
         whole.partial = True
 

@@ -59,7 +59,10 @@ local held = holder == ARGV[1] or (not holder and not yields)
 if held then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
   redis.call('ZREM', KEYS[3], ARGV[1])
-  if ARGV[5] ~= '' then redis.call('HSET', KEYS[2], 'beat', ARGV[5], 'at', text(now)) end
+  if ARGV[5] ~= '' then
+    redis.call('HSET', KEYS[2], 'beat', ARGV[5], 'at', text(now))
+    if redis.call('PTTL', KEYS[2]) < 0 then redis.call('PEXPIRE', KEYS[2], ARGV[4]) end
+  end
 else
   redis.call('ZADD', KEYS[3], text(now), ARGV[1])
   redis.call('PEXPIRE', KEYS[3], ARGV[3])
@@ -85,12 +88,12 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local oldest = text(now - tonumber(ARGV[3]))
 local id = redis.call('XADD', KEYS[2], 'MINID', '~', oldest, '*', 'd', ARGV[6])
 redis.call('XTRIM', KEYS[2], 'MAXLEN', '~', ARGV[4])
-redis.call('PEXPIRE', KEYS[2], ARGV[5])
-redis.call('PEXPIRE', KEYS[3], ARGV[5])
 if #ARGV > 6 then
   redis.call('HSET', KEYS[3], 'id', id)
   for i = 7, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
 end
+redis.call('PEXPIRE', KEYS[2], ARGV[5])
+redis.call('PEXPIRE', KEYS[3], ARGV[5])
 return id
 """
 )

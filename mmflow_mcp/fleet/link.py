@@ -32,6 +32,8 @@ SLICES = 20
 RETRY_SECONDS = 1.0
 # How often leases are renewed, and the server is asked whether it is there when nobody else asks.
 BEAT_SECONDS = 0.4
+# What is written to know whether the server takes anything: one that only answers is no help.
+_SIGN, _SIGN_MS = "mmflow:link", 5_000
 LEASE_MS = 2_000
 # What is asked meanwhile goes in one round trip: each alone costs four times the work.
 AT_ONCE = 64
@@ -118,6 +120,12 @@ class Link:
         self._waiting: list[_Asked] = []
         self._turn = anyio.Lock()
         self._late = False
+        self._away = False
+
+    @property
+    def gone(self) -> str | None:
+        """Why the server need not be tried by others; None while it can at least be read."""
+        return self.reason if self._away else None
 
     @property
     def together(self) -> bool:
@@ -246,19 +254,19 @@ class Link:
                 await line.aclose()
 
     async def _open_line(self, client: Any) -> Any:
-        await client.ping()
+        await _sign(client)
         line = client.pubsub()
         if self._channels:
             await line.subscribe(*self._channels)
         return line
 
     async def _beat(self) -> None:
-        """Ask whether it is there, and renew what is held; what is not ours any more is let go."""
+        """Ask whether it takes something, and renew what is held; what is not ours is let go."""
         held = list(self.holds.items())
         words = [_Asked(_RENEW, [1, lease, token, LEASE_MS]) for lease, token in held]
 
         async def beat(client: Any) -> list[Any]:
-            await client.ping()
+            await _sign(client)
             return await _run(client, words) if words else []
 
         kept = await self._reached(beat, REACH_SECONDS)
@@ -268,6 +276,7 @@ class Link:
                 self.let_go(lease, token)
 
     def _lost(self, error: StoreError) -> None:
+        self._away = isinstance(error, StoreAway)
         if self.reason is None:
             log.warning("this replica is on its own: %s", error)
             # Callers read the reason: where the server lies is nothing to them.
@@ -287,6 +296,11 @@ class Link:
     async def close(self) -> None:
         """Close the connections."""
         await self._server.close()
+
+
+async def _sign(client: Any) -> None:
+    """Write something. Full or read-only, a server still answers PING."""
+    await client.set(_SIGN, b"", px=_SIGN_MS)
 
 
 async def _run(client: Any, batch: Sequence[_Asked]) -> list[Any]:

@@ -54,12 +54,21 @@ class FleetNotices:
             tasks.start_soon(self._again, self._receive)
 
     async def _again(self, part: Callable[[], Any]) -> None:
+        away = False
         while True:
             try:
                 await part()
+                away = False
+                continue
             except StoreError as error:
-                log.info("notices do not reach the other replicas: %s", error)
-                await anyio.sleep(RETRY_SECONDS)
+                if not away:
+                    log.info("notices do not reach the other replicas: %s", error)
+            except Exception:
+                # A fault inside the client library must not end the app.
+                if not away:
+                    log.exception("the client library of %s failed", self._server.name)
+            away = True
+            await anyio.sleep(RETRY_SECONDS)
 
     async def _send(self) -> None:
         if not self._waiting:

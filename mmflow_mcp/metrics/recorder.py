@@ -73,6 +73,7 @@ class Recorder:
                     await self.turn()
                 else:
                     self._line.clear()
+                    await self._catch_up()
                 await self._sleep(self._pause())
         finally:
             # What cannot be given back now ends by itself.
@@ -87,7 +88,19 @@ class Recorder:
             # Nobody can tell who records: samples written twice do no harm, missing ones do.
             self.health.failures["lease"] = str(error)
             self.health.leading = True
+        else:
+            self.health.failures.pop("lease", None)
+            if not self.health.leading:
+                # What failed here is another process's to do now.
+                self.health.failures.clear()
         return self.health.leading
+
+    async def _catch_up(self) -> None:
+        """Who stands by writes no samples, but may hold some of when nobody could tell."""
+        store = self._core.archive.store
+        if getattr(store, "away", "") and store is not None:
+            with suppress(StoreError):
+                await store.write([])
 
     async def turn(self) -> None:
         """Sample what is due now."""

@@ -53,12 +53,14 @@ def open_store(
     clock: Clock,
     retention_ms: int = WEEK_MS,
     report: Callable[[str], None] = log.warning,
+    gone: Callable[[], str | None] | None = None,
 ) -> SeriesStore:
     """The history store that a text names, for answers of one kind: `live`, `sim`, `replay`.
 
     Nothing is connected or written yet: what cannot be opened is a `StoreError` of the first call,
     `StoreMismatch` when a file holds another kind. Samples wait in memory while a file or server
-    is away. `report` is told what a person should know. Raises `BadQuestion` saying what fits.
+    is away; `gone` says when a server need not be tried. `report` is told what a person should
+    know. Raises `BadQuestion` saying what fits.
     """
     from mmflow_mcp.series.memory import MemoryStore  # noqa: PLC0415 - each sort when it is used
 
@@ -76,7 +78,8 @@ def open_store(
         from mmflow_mcp.fleet.redis import RedisServer  # noqa: PLC0415
         from mmflow_mcp.series.redis import RedisStore  # noqa: PLC0415
 
-        behind = RedisStore(RedisServer(text), kind=kind, clock=clock, retention_ms=retention_ms)
+        server = RedisServer(text, gone=gone)
+        behind = RedisStore(server, kind=kind, clock=clock, retention_ms=retention_ms)
     return BufferedStore(behind, clock=clock, report=report)
 
 

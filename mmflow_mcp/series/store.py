@@ -9,6 +9,7 @@ nothing is ever filled in.
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -233,3 +234,16 @@ def gaps(points: Iterable[Point], cadence_ms: int, *, settled: bool = False) -> 
             found.append(Gap(before, t))
         before = t
     return found
+
+
+# Where a store lies is nobody's business who may read an answer or the status.
+_PLACES = re.compile(r"(?<!\S)(?:sqlite:|rediss?://|[A-Za-z]:\\|/)\S*[^\s:;,.]")
+
+
+def nameless(text: str, name: str = "", instead: str = "the store") -> str:
+    """A text without places of stores; `name` is the one that it is about, where that is known."""
+    for place in (name, name.removeprefix("sqlite:")):
+        # A path may have spaces in it.
+        if "/" in place or "\\" in place:
+            text = text.replace(place, instead)
+    return _PLACES.sub(instead, text)

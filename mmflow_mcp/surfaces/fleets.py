@@ -19,7 +19,8 @@ def fleet_facts(app: App) -> dict[str, Any] | None:
         return None
     relay = core.tape.relay
     standing = None if relay is None else relay.standing()
-    reason = link.reason or (standing and standing.reason)
+    of_tape = "" if standing is None else standing.reason or ""
+    reason = link.reason or of_tape.removeprefix("alone: ")
     told: dict[str, Any] = {
         "state": "alone" if reason else "together",
         "since": link.since if link.reason or standing is None else standing.since_ms,

@@ -2,7 +2,7 @@
 
 200 `ready`, or `degraded` when something is missing without which questions are still answered;
 503 `starting`, `stopping`, or `failed` when no question could be answered. Looking starts nothing:
-a part that nobody has used yet is `off`. Every part is given a second, all at once.
+a part that nobody has used yet is `off`. Every part is given a moment, all at once.
 """
 
 import logging
@@ -19,12 +19,13 @@ from mmflow_mcp.app import App
 from mmflow_mcp.checks import Check, Checks, Look
 from mmflow_mcp.errors import MmflowError, StoreError
 from mmflow_mcp.metrics.declare import samplings
-from mmflow_mcp.series.store import SeriesKey, SeriesStore
+from mmflow_mcp.series.store import SeriesKey, SeriesStore, nameless
 from mmflow_mcp.surfaces.fleets import fleet_check
 
 log = logging.getLogger("mmflow_mcp")
 
-SECONDS = 1.0
+# Those who look wait a second, unless they are told otherwise (Kubernetes).
+SECONDS = 0.8
 # A recorder that has written nothing for so many turns of a sampling is late.
 LATE_TURNS = 3
 # A series that nobody writes: to read it is to know whether the store can be read.
@@ -188,4 +189,4 @@ def _told(check: Check) -> dict[str, Any]:
 
 def _nameless(reason: str, store: SeriesStore | None) -> str:
     """A reason without the place it is about: whoever asks here has shown no key."""
-    return reason if store is None else reason.replace(store.name, "the store")
+    return nameless(reason, "" if store is None else store.name)

@@ -3,7 +3,6 @@
 Looking changes nothing: no part is built for it and no feed is started.
 """
 
-import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from mmflow_mcp.endpoints.markets import venue_row
 from mmflow_mcp.endpoints.params import venues_of
 from mmflow_mcp.metrics.declare import samplings
 from mmflow_mcp.rows import camel
-from mmflow_mcp.series.store import cell
+from mmflow_mcp.series.store import cell, nameless
 from mmflow_mcp.surfaces.fleets import fleet_facts
 from mmflow_mcp.tape.hub import TRADES, Hub
 from mmflow_mcp.upstream.health import Health
@@ -25,8 +24,6 @@ from mmflow_mcp.venues.base import Venue
 if TYPE_CHECKING:
     from mmflow_mcp.tape.feed import Feed
 
-# Where the store lies is nobody's business who may look at the status.
-_PLACES = re.compile(r"(?<!\S)(?:sqlite:|rediss?://|[A-Za-z]:\\|/)\S*[^\s:;,.]")
 # How long a sample may take until its cell counts as late.
 _GRACE_MS = 30_000
 
@@ -91,7 +88,8 @@ def _paused(core: Core) -> dict[str, list[dict[str, Any]]]:
 def _recorder(app: App) -> dict[str, Any]:
     """`state`: off, waiting (for the first question), standby (another process records), running.
 
-    `lateMs`: how far the last cell lies behind the one that should be written by now.
+    `lateMs`: how far the last cell lies behind the one that should be written by now; nothing of
+    who stands by, for another has written since.
     """
     recorder = app.recorder
     if recorder is None:
@@ -100,11 +98,12 @@ def _recorder(app: App) -> dict[str, Any]:
         return {"state": "waiting" if waiting else "off", "level": level}
     health = recorder.health
     told = asdict(health) | {"state": "running" if health.leading else "standby"}
-    told["failures"] = {name: _PLACES.sub("the store", s) for name, s in health.failures.items()}
+    told["failures"] = {name: nameless(s) for name, s in health.failures.items()}
     now, grid = app.clock.now_ms(), samplings()
     told["lateMs"] = {
         name: max(0, cell(now - _GRACE_MS, grid[name].every_ms) - at)
         for name, at in health.last.items()
+        if health.leading
     }
     return told
 

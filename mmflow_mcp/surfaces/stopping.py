@@ -19,6 +19,8 @@ from uvicorn.server import HANDLED_SIGNALS
 
 # Set in a request's scope by the guard: its answer ends by itself and is waited for.
 ENDS = "mmflow.ends"
+# So long connections that are kept are still read when the server stops.
+LAST_SECONDS = 0.5
 
 
 class EndStreams:
@@ -104,6 +106,21 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Capture none: whoever runs the server has them (`stopped_by_signals`)."""
         yield
+
+    async def main_loop(self) -> None:
+        """Serve until told to stop, then answer who asks over a connection that is open.
+
+        uvicorn closes those in which nothing is under way, and with them a question that has been
+        sent and not been read yet. Every answer now says that its connection ends.
+        """
+        await super().main_loop()
+        for server in self.servers:
+            server.close()
+        # Requests under way hold this very list.
+        self.server_state.default_headers.append((b"connection", b"close"))
+        with anyio.move_on_after(LAST_SECONDS):
+            while self.server_state.connections:  # noqa: ASYNC110 - uvicorn tells nobody
+                await anyio.sleep(0.02)
 
     def stop(self) -> None:
         """End the streams, then the server."""

@@ -146,8 +146,9 @@ def _samplings(told: Facts) -> list[str]:
 
 
 def _sampling(name: str, told: Facts, now: int, heads: tuple[str, ...]) -> Html:
-    late = told["lateMs"].get(name, 0)
-    said = told["failures"].get(name) or (f"{span(late / 1000)} late" if late else "on time")
+    late = told["lateMs"].get(name)
+    in_time = "-" if late is None else f"{span(late / 1000)} late" if late else "on time"
+    said = told["failures"].get(name, in_time)
     return tag(
         "tr",
         tag("th", name.replace("_", " "), scope="row", role="rowheader"),

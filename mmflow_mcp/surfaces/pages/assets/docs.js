@@ -93,7 +93,10 @@
     const meta = told?.meta ?? {};
     const said = told?.error ? [told.error] : [];
     if (meta.partial && !told.error) said.push("Partial: something that was asked is missing.");
-    for (const one of meta.sources ?? []) said.push(`${one.source}: ${one.status}, ${one.reason}`);
+    for (const { source, status, reason } of meta.sources ?? []) {
+      const twice = reason.startsWith(`${status}:`);
+      said.push(`${source}: ${twice ? "" : `${status}, `}${reason}`);
+    }
     return said;
   };
 

@@ -61,7 +61,7 @@
       seen = new Date();
       lost.hidden = true;
     } catch {
-      lost.textContent = `This server does not answer. What stands here is of ${seen.toLocaleTimeString()}.`;
+      lost.textContent = `This server does not answer. What stands here is of ${seen.toISOString().slice(11, 19)} UTC.`;
       lost.hidden = false;
     }
     asking = false;
