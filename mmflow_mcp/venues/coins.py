@@ -17,6 +17,11 @@ _DOLLARS = frozenset(
         *("SUSD", "LUSD", "CUSD", "FRAXUSD"),
     }
 )
+# What may follow a ticker and a space.
+_OF_A_MARKET = frozenset(
+    {*_DOLLARS, "PERP", "PERPS", "PERPETUAL", "SWAP", "FUTURES", "SPOT", "KRW", "EUR", ""}
+)
+_BETWEEN = re.compile(r"[-_/:\s]+")
 _SEPARATED = re.compile(r"^([^-_/: ]+)[-_/: ].+$")
 
 
@@ -69,6 +74,12 @@ def understand(text: str) -> str:
             if coin.endswith(quote) and len(coin) > len(quote) + 1 and coin not in _DOLLARS:
                 return coin.removesuffix(quote)
     return coin
+
+
+def is_several(text: str) -> bool:
+    """Whether a text has words that are no words of one market: "BTC ETH", but not "BTC PERP"."""
+    _, _, others = text.partition(" ")
+    return not _OF_A_MARKET.issuperset(_BETWEEN.split(others.upper()))
 
 
 # Coins known as coins. Used only where a venue mixes them with stocks and metals and says nothing
