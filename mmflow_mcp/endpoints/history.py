@@ -144,6 +144,8 @@ def span_of(core: Core, query: SpanQuery) -> tuple[int, int]:
     now = core.pinned_now or core.clock.now_ms()
     until = query.untilMs.at(now) if query.untilMs else now
     since = query.sinceMs.at(now) if query.sinceMs else now - core.archive.retention_ms
+    if until < since and query.untilMs is None:
+        raise BadQuestion("sinceMs", "it lies in the future.", fits="-24h, or an earlier time")
     if until < since:
         raise BadQuestion("untilMs", "it lies before sinceMs.", fits="a later time")
     return since, until
@@ -326,6 +328,8 @@ def _newest(row: ValuePoint) -> float:
     budget="points",
     detail=False,
     condense=by_venue,
+    on_rest="Fractions per the venue's own periodHours, + = longs paid: rates of other periods do"
+    " not compare. kinds: settled (paid) or predicted. For now use get_funding.",
 )
 async def get_funding_history(
     core: Core, query: FundingHistoryQuery

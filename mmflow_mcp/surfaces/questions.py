@@ -14,7 +14,7 @@ from mmflow_mcp.core.core import Core
 from mmflow_mcp.endpoints.answer import Answer, Shape, written
 from mmflow_mcp.endpoints.declare import Endpoint, endpoints
 from mmflow_mcp.errors import AllVenuesFailed, BadQuestion, MmflowError, VenueClosed
-from mmflow_mcp.surfaces.schema import MAX_LIMIT, TOOL_BUDGETS
+from mmflow_mcp.surfaces.schema import MAX_LIMIT, TOOL_BUDGETS, parameters
 
 log = logging.getLogger("mmflow_mcp")
 
@@ -102,7 +102,8 @@ def explained(e: Endpoint, error: ValidationError, extras: Sequence[str] = ()) -
         return BadQuestion(name[:40], "unknown argument.", nearest=near, fits=fits)
     if fault["type"] == "missing":
         return BadQuestion(name, "is required.", fits=_fitting(e, name))
-    given, choices = repr(fault["input"])[:40], _spec(e, name).get("enum", ())
+    value, choices = fault["input"], _spec(e, name).get("enum", ())
+    given = repr(value[:40]) if isinstance(value, str) else repr(value)[:40]
     near = difflib.get_close_matches(str(fault["input"]), list(map(str, choices)), n=1)
     return BadQuestion(name, f"{given} does not fit.", nearest=near, fits=_fitting(e, name))
 
@@ -128,8 +129,8 @@ def meant(name: str, known: Sequence[str]) -> list[str]:
 def _fitting(e: Endpoint, name: str) -> str:
     """What an argument takes, in words: its choices, or its kind, bounds, meaning and example."""
     spec = _spec(e, name)
-    if "enum" in spec:
-        return ", ".join(map(str, spec["enum"]))
+    if choices := spec.get("enum", [spec["const"]] if "const" in spec else []):
+        return ", ".join(map(str, choices))
     kind = spec.get("type", "value")
     if "minimum" in spec:
         kind += f" from {spec['minimum']}" + (f" to {spec['maximum']}" if "maximum" in spec else "")
@@ -138,8 +139,7 @@ def _fitting(e: Endpoint, name: str) -> str:
 
 
 def _spec(e: Endpoint, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = e.query.model_json_schema()["properties"].get(name, {})
-    return found
+    return parameters(e).get(name, {})
 
 
 async def answer(core: Core, asked: Asked) -> Answer[Any]:
