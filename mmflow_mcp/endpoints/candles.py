@@ -109,7 +109,8 @@ def hours_of(value: Any) -> float | None:
     except (TypeError, ValueError):
         hours = None
     if value is not None and (hours is None or not 0 < hours <= MOST_HOURS):
-        raise BadQuestion("hours", f"{str(value)[:40]!r} is no span.", fits="hours above 0")
+        fits = f"hours above 0, up to {MOST_HOURS:,.0f}"
+        raise BadQuestion("hours", f"{str(value)[:40]!r} is no span.", fits=fits)
     return hours
 
 

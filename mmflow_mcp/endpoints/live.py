@@ -155,7 +155,7 @@ async def _refuse_unlisted(core: Core, coins: tuple[str, ...], argument: str) ->
     """A coin that the venue does not list will never print."""
     venue = _asked(core)
     found = await part(gather(core, Funding, [venue], coins))
-    refuse_unknown(found, coins, [venue], argument)
+    refuse_unknown(found, coins, [venue], argument, elsewhere="")
 
 
 @endpoint(

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.endpoints.answer import Answer, Table
-from mmflow_mcp.endpoints.asking import ask_venues, meta_of
+from mmflow_mcp.endpoints.asking import ask_venues, choose_venues, meta_of
 from mmflow_mcp.endpoints.declare import endpoint
 from mmflow_mcp.endpoints.params import Query, venue_of
 from mmflow_mcp.errors import BadQuestion
@@ -126,11 +126,12 @@ async def get_markets(core: Core, query: MarketsQuery) -> Answer[MarketsAnswer]:
         }
         return Answer(MarketsAnswer(_venues(listed())), meta)
     venue = roll()[query.exchange]
-    if isinstance(venue, Predictions):
-        return await _list_predictions(core, query, venue)
-    if not isinstance(venue, Markets):
+    if not isinstance(venue, Markets | Predictions):
         able = ", ".join(v.id for v in listed() if isinstance(v, Markets | Predictions))
         raise BadQuestion("exchange", f"{venue.id} lists no markets here.", fits=able)
+    choose_venues(core, (Markets, Predictions), (venue.id,), argument="exchange", many=False)
+    if isinstance(venue, Predictions):
+        return await _list_predictions(core, query, venue)
     found = await ask_venues(core, Markets, (venue.id,), None, default=(venue.id,), whole=True)
     rows = sorted(found.rows, key=lambda row: (row.kind != "perp", row.symbol))
     start = query.page * query.pageSize

@@ -89,7 +89,7 @@ class Rest:
         if method in ("GET", "HEAD"):
             began, path = perf_counter(), scope["path"]
             page = self._known.get((path, scope["query_string"]))
-            if page is None:
+            if page is None or _has_body(scope):
                 page = await self._page(scope)
             counted = self._counted.get(path, NOWHERE)
             self._app.asked.add(counted, page.outcome, perf_counter() - began)
