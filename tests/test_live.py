@@ -15,7 +15,7 @@ from mmflow_mcp.app import App, running
 from mmflow_mcp.clock import FastClock
 from mmflow_mcp.endpoints.answer import Shape, written
 from mmflow_mcp.endpoints.live import trade_row, whale_row
-from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.errors import AllVenuesFailed, BadQuestion
 from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.settings import from_environment
 from mmflow_mcp.sim.trades import list_prints
@@ -85,6 +85,13 @@ class TestWhales:
         assert told["data"]
         names = ["coin", "side", "notionalUsd", "price", "ts", "venue"]
         assert names == list(told["data"][0])[:6]
+
+    async def test_nothing_of_a_venue_that_is_down_is_an_error(self) -> None:
+        """An empty list would pass for a quiet market."""
+        async with world("hyperliquid:http=503", "hyperliquid:dead_socket", deadline=1.0) as app:
+            with pytest.raises(AllVenuesFailed, match="hyperliquid: http 503") as error:
+                await ask(app, "get_whales")
+        assert ["error"] == [note["status"] for note in error.value.meta["sources"]]
 
     async def test_a_restart_remembers(self, tmp_path: Path) -> None:
         """What one process saw, the next one tells; its own covered span begins anew."""

@@ -14,6 +14,7 @@ from mmflow_mcp.core.history import SAMPLE_MS, Line, lines_of
 from mmflow_mcp.core.parts import part
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.asking import refuse_unknown
+from mmflow_mcp.endpoints.composed import refuse_failed
 from mmflow_mcp.endpoints.condensing import by_venue, one_series
 from mmflow_mcp.endpoints.declare import endpoint
 from mmflow_mcp.endpoints.params import UNTOLD, AskedMoment, Query, Venues, coin_of
@@ -203,6 +204,8 @@ async def get_oi_history(core: Core, query: OiHistoryQuery) -> Answer[OiHistoryA
     known = {line.venue: line for line in lines}
     series = [_oi_series(core, query.coin, v.id, known.get(v.id), now) for v in venues]
     meta = history_meta(core, whole, now, "oi-history")
+    if not lines:
+        refuse_failed(venues, whole, meta)
     if len(series) > 1:
         return Answer(OiHistoryAnswer(coin=query.coin, series=series), meta)
     (one,) = series
@@ -358,7 +361,10 @@ async def get_funding_history(
         fetched_at=now,
         rescaled={short(v.venue): other for v in lines if (other := _other_periods(v))} or None,
     )
-    return Answer(data, history_meta(core, whole, now, "funding-history"))
+    meta = history_meta(core, whole, now, "funding-history")
+    if not lines:
+        refuse_failed(venues, whole, meta)
+    return Answer(data, meta)
 
 
 def short(venue: str) -> str:

@@ -21,7 +21,7 @@ from mmflow_mcp.endpoints.asking import refuse_unknown
 from mmflow_mcp.endpoints.composed import fleet_note, prefixed
 from mmflow_mcp.endpoints.declare import Live, endpoint
 from mmflow_mcp.endpoints.params import AskedMoment, Coins, Query, coin_of
-from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.errors import AllVenuesFailed, BadQuestion
 from mmflow_mcp.rows import told
 from mmflow_mcp.rows.live import FundingChangeRow, TradeRow, WhaleRow
 from mmflow_mcp.rows.tape import FundingChange, TapePrint
@@ -192,6 +192,9 @@ async def get_whales(core: Core, query: WhalesQuery) -> Answer[Table[WhaleRow]]:
         seen = look()
     rows = [whale_row(one) for one in seen.prints]
     meta = _meta_of(core, seen, since, short)
+    if not rows and seen.since is None and short and not short[0].startswith("missing"):
+        meta["sources"] = [{"source": VENUE, "status": "error", "reason": short[0]}]
+        raise AllVenuesFailed(meta["sources"], meta)
     return Answer(Table(WhaleRow, rows, matters=lambda row: float(row.ts)), meta)
 
 
