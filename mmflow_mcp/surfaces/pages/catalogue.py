@@ -74,7 +74,9 @@ def asked() -> dict[str, tuple[Shown, Endpoint]]:
 
 
 def _of(path: str, e: Endpoint, operation: dict[str, Any]) -> Shown:
-    parameters = [p for p in operation["parameters"] if p["in"] == "query"]
+    # What only REST's streams take is nothing to the tool call beside the form.
+    own = {field.alias or name for name, field in e.query.model_fields.items()}
+    parameters = [p for p in operation["parameters"] if p["name"] in own]
     names = [p["name"] for p in parameters]
     example = {name: e.example[name] for name in names if name in e.example}
     return Shown(
