@@ -147,6 +147,12 @@ class CandlesQuery(Query):
             at_fault = "sinceMs" if self.sinceMs is not None else "untilMs"
             raise BadQuestion(at_fault, "no time lies between start and end.", fits="-24h to now")
         start = _ceil(since, step)
+        if start >= end:
+            raise BadQuestion(
+                "interval",
+                f"no candle of {self.interval} opens in that time.",
+                fits="a shorter interval, or more time",
+            )
         if (count := (end - start) // step) > MOST_CANDLES:
             raise BadQuestion(
                 "interval",
