@@ -261,6 +261,11 @@ class TestHttp:
         assert f"Nearest: {near}" in said
         assert "/api/v1/openapi" in said
 
+    @pytest.mark.parametrize("path", ["/api/v1/perps/oi%0A", "/mcp%0A", "/api/v1/perps/oi%E2%80%8B"])
+    def test_what_is_hidden_in_a_path_is_shown(self, rest_world: Asker, path: str) -> None:
+        """Or it would seem that nothing is where something is."""
+        assert f"Nothing is at {path}. " in failure(rest_world.get(path), 404)
+
     @pytest.mark.anyio
     async def test_it_is_read_only(self) -> None:
         """Other methods are 405 and say which there are; HEAD is GET without the body."""
