@@ -261,7 +261,9 @@ class TestHttp:
         assert f"Nearest: {near}" in said
         assert "/api/v1/openapi" in said
 
-    @pytest.mark.parametrize("path", ["/api/v1/perps/oi%0A", "/mcp%0A", "/api/v1/perps/oi%E2%80%8B"])
+    @pytest.mark.parametrize(
+        "path", ["/api/v1/perps/oi%0A", "/mcp%0A", "/api/v1/perps/oi%E2%80%8B"]
+    )
     def test_what_is_hidden_in_a_path_is_shown(self, rest_world: Asker, path: str) -> None:
         """Or it would seem that nothing is where something is."""
         assert f"Nothing is at {path}. " in failure(rest_world.get(path), 404)
