@@ -15,7 +15,7 @@ from mmflow_mcp.app import App, running
 from mmflow_mcp.clock import FastClock
 from mmflow_mcp.endpoints.answer import Shape, written
 from mmflow_mcp.endpoints.live import trade_row, whale_row
-from mmflow_mcp.errors import AllVenuesFailed, BadQuestion
+from mmflow_mcp.errors import AllVenuesFailed, BadQuestion, NothingImplemented
 from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.settings import from_environment
 from mmflow_mcp.sim.trades import list_prints
@@ -137,7 +137,7 @@ class TestWhales:
     async def test_a_venue_that_is_off_is_said(self) -> None:
         """Not an empty tape."""
         async with world(venues_off="hl") as app:
-            with pytest.raises(BadQuestion, match="switched off"):
+            with pytest.raises(NothingImplemented, match="switched off"):
                 await ask(app, "get_whales")
             summary = await ask(app, "get_flow_summary", coins="BTC")
         assert "none" == summary.data.rows.rows[0].coverage["hlMicro"]

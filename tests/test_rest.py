@@ -237,6 +237,20 @@ def test_less_is_noticed() -> None:
     assert not told_in([1.04], [1.0])
 
 
+@pytest.mark.anyio
+async def test_what_is_switched_off_is_no_mistake_of_the_caller() -> None:
+    """501 where nothing is left that could answer; else 400 with the venues that can."""
+    async with served(venues_off="hyperliquid,deribit,farside") as client:
+        for path in ("perps/whales", "streams/whales", "options/gex?underlying=BTC"):
+            said = failure(await client.get(f"/api/v1/{path}"), 501)
+            assert "switched off" in said
+            assert "Example" not in said
+        assert "farside" in failure(await client.get("/api/v1/onchain/etf-flows"), 501)
+        for path in ("perps/oi", "perps/oi/history?coin=BTC", "perps/funding/regime?coins=BTC"):
+            said = failure(await client.get(f"/api/v1/{path}"), 400)
+            assert "venues: hyperliquid is switched off here. Fits: aster, binance" in said
+
+
 class TestHttp:
     """Methods, paths, sizes, headers."""
 

@@ -170,11 +170,8 @@ def asked_venues(
         return [able[name] for name in sorted(able)]
     for name in named:
         if strict and name not in able:
-            raise BadQuestion(
-                "venues",
-                f"{name} has no history of this.",
-                fits=f"{', '.join(sorted(able))}, or all",
-            )
+            off = "is switched off here" if name in core.venues_off else "has no history of this"
+            raise BadQuestion("venues", f"{name} {off}.", fits=f"{', '.join(sorted(able))}, or all")
     return [able[name] for name in named if name in able]
 
 
