@@ -79,8 +79,9 @@ class House:
         required: bool = False,
         trusted: str = "",
         quotas: Quotas | None = None,
+        now: int = NOW,
     ) -> None:
-        self.clock = FixedClock(NOW)
+        self.clock = FixedClock(now)
         self.store = HeldKeys()
         self.soon: list[tuple[Any, ...]] = []
         self.reached: list[tuple[str, bytes]] = []

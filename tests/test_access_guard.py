@@ -31,6 +31,15 @@ class TestQuotas:
         assert 60 <= int(third.headers["retry-after"]) <= 65
         assert 2 == len(house.reached)
 
+    @pytest.mark.parametrize("late_ms", [0, 1, 500, 999])
+    async def test_the_second_of_the_reset_is_not_too_early(self, late_ms: int) -> None:
+        """Whoever asks again in that second is answered, wherever in a second the first fell."""
+        house = House(anonymous=1, now=NOW + late_ms)
+        reset = int((await house.ask()).headers["x-ratelimit-reset"])
+        house.clock.advance(reset - house.clock.now_ms() / 1000)
+        assert reset * 1000 == house.clock.now_ms()
+        assert 200 == (await house.ask()).status_code
+
     async def test_past_it_the_envelope_teaches(self) -> None:
         """The specification's envelope, readable for pages of any origin, kept by no cache."""
         house = House(anonymous=1)

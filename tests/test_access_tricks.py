@@ -56,6 +56,8 @@ TRICKS = (
     ),
     *("/metrics", "/metrics/", "//metrics", "/nosuch", "", "*", "http://127.0.0.1/api/v1/perps/oi"),
     *("/api", "/api/", "/api/hl/candles", "/api/v1/streams/whales", "/api/v1/streams/../perps/oi"),
+    # Starlette's routes take these for the paths without a line feed.
+    *("/mcp%0a", "/api/v1/perps/oi%0a", "/api/v1/%0a", "/%0a", "/metrics%0a", "/healthz%0a"),
     *("/mcp", "/mcp/", "//mcp", "/MCP", "/%6dcp", "/mcp/../mcp", "/healthz%2f..%2fmcp"),
 )
 
@@ -204,7 +206,8 @@ async def test_no_spelling_of_a_question_is_answered_uncounted(tmp_path: Path) -
                 told = await raw.ask(path, method) if "streams" not in path else Told()
                 assert told.counted or not told.data, (method, path)
                 assert told.counted or told.status not in (200, 206, 304) or "met" in path, path
-        for path in ("/mcp", "/mcp/", "//mcp", "/MCP", "/%6dcp", "/x/../mcp"):
+        fed = ("/mcp%0a", "/mcp%0a%0a", "/mcp/%0a", "/mcp%0d%0a")
+        for path in ("/mcp", "/mcp/", "//mcp", "/MCP", "/%6dcp", "/x/../mcp", *fed):
             told = await raw.ask(path, "POST", *ON_MCP, body=CALL)
             answered = told.status == 200 and b"result" in told.body
             assert told.counted or not answered, path

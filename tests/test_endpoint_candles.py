@@ -137,6 +137,7 @@ def test_mistakes_teach(given: dict[str, Any], said: str) -> None:
         ({"sinceMs": "-2h", "untilMs": "-3h"}, r"^sinceMs: no time lies between"),
         ({"hours": 5_001}, r"^interval: 5,001 candles are too many.*up to 5,000"),
         ({"interval": "1m", "hours": 84}, r"^interval: 5,040 candles"),
+        ({"interval": "1d", "hours": 0.01}, r"^interval: no candle of 1d opens.*or more time"),
         ({"sinceMs": 0, "interval": "1d"}, r"^interval: .* candles are too many"),
         ({"venue": "deribit"}, r"^venue: deribit cannot answer this. Fits: hyperliquid\.$"),
         ({"coin": "PEPEE"}, r"^coin: 'PEPEE' is listed by none.*or another venue"),

@@ -14,7 +14,7 @@ from worlds import MARKET, NOW, ask, counted, envelope, world
 from mmflow_mcp.app import App, running
 from mmflow_mcp.clock import HOUR_MS, FixedClock
 from mmflow_mcp.core.archive import evened, holes_of, share_of
-from mmflow_mcp.errors import BadQuestion, StoreAway, StoreUnwritable
+from mmflow_mcp.errors import AllVenuesFailed, BadQuestion, StoreAway, StoreUnwritable
 from mmflow_mcp.fleet.lease import OwnLease
 from mmflow_mcp.metrics.declare import samplings
 from mmflow_mcp.metrics.recorder import OFFSET_MS, Recorder
@@ -185,6 +185,26 @@ class TestBackfill:
         assert answer.meta["partial"]
         assert ["bybit"] == [note["source"] for note in answer.meta["sources"]]
         assert ["okx"] == list(answer.data.kinds)
+
+    async def test_nothing_of_any_venue_is_an_error(self) -> None:
+        """An empty series would pass for a quiet market; what was kept is answered all the same."""
+        questions = (
+            ("get_funding_history", {"coin": "BTC", "venues": "bybit,okx"}),
+            ("get_oi_history", {"coin": "BTC", "venues": "bybit"}),
+            ("get_oi_history", {"coin": "BTC", "venues": "bybit,okx"}),
+            ("get_funding_regime", {"coins": "BTC,ETH", "venues": "bybit"}),
+        )
+        async with world("bybit:http=503", "okx:http=503", deadline=2.0) as app:
+            for tool, question in questions:
+                with pytest.raises(AllVenuesFailed, match="bybit: http 503") as error:
+                    await ask(app, tool, **question)
+                assert error.value.meta["partial"]
+                assert "sim:" == error.value.meta["source"][:4]
+            other = await ask(app, "get_oi_history", coin="BTC", venues="bybit,hyperliquid")
+        # Hyperliquid keeps no record: that is no failure.
+        assert other.meta["partial"]
+        statuses = {note["source"]: note["status"] for note in other.meta["sources"]}
+        assert {"bybit": "error", "hyperliquid": "missing"} == statuses
 
     async def test_an_unknown_coin_is_an_error(self) -> None:
         """With the venues that were asked."""

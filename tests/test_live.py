@@ -15,7 +15,7 @@ from mmflow_mcp.app import App, running
 from mmflow_mcp.clock import FastClock
 from mmflow_mcp.endpoints.answer import Shape, written
 from mmflow_mcp.endpoints.live import trade_row, whale_row
-from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.errors import AllVenuesFailed, BadQuestion, NothingImplemented
 from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.settings import from_environment
 from mmflow_mcp.sim.trades import list_prints
@@ -86,6 +86,13 @@ class TestWhales:
         names = ["coin", "side", "notionalUsd", "price", "ts", "venue"]
         assert names == list(told["data"][0])[:6]
 
+    async def test_nothing_of_a_venue_that_is_down_is_an_error(self) -> None:
+        """An empty list would pass for a quiet market."""
+        async with world("hyperliquid:http=503", "hyperliquid:dead_socket", deadline=1.0) as app:
+            with pytest.raises(AllVenuesFailed, match="hyperliquid: http 503") as error:
+                await ask(app, "get_whales")
+        assert ["error"] == [note["status"] for note in error.value.meta["sources"]]
+
     async def test_a_restart_remembers(self, tmp_path: Path) -> None:
         """What one process saw, the next one tells; its own covered span begins anew."""
         place = f"sqlite:{tmp_path / 'h.sqlite'}"
@@ -130,7 +137,7 @@ class TestWhales:
     async def test_a_venue_that_is_off_is_said(self) -> None:
         """Not an empty tape."""
         async with world(venues_off="hl") as app:
-            with pytest.raises(BadQuestion, match="switched off"):
+            with pytest.raises(NothingImplemented, match="switched off"):
                 await ask(app, "get_whales")
             summary = await ask(app, "get_flow_summary", coins="BTC")
         assert "none" == summary.data.rows.rows[0].coverage["hlMicro"]

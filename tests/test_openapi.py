@@ -3,13 +3,14 @@
 import copy
 from typing import Any
 
+import httpx2
 import pytest
 from jsonschema import Draft202012Validator
 from openapis import operation, published, violations
 from rests import Asker
 
 from mmflow_mcp.endpoints.declare import endpoints
-from mmflow_mcp.surfaces.openapi import PREFIX, ROOT, operations
+from mmflow_mcp.surfaces.openapi import PREFIX, ROOT, address, operations
 
 PATHS = {e.path: path for path, e in operations().items()}
 
@@ -35,7 +36,9 @@ def test_every_endpoint_is_an_operation() -> None:
             assert f"stream_{e.live.event}" == told["operationId"]
             assert ["text/event-stream"] == list(told["responses"]["200"]["content"])
             names = [p["name"] for p in told["parameters"]]
-            assert set(names) == set(e.query.model_fields) - {"seconds", "maxEvents"}
+            own = set(e.query.model_fields) - {"seconds", "maxEvents"}
+            again = set() if e.live.event == "funding" else {"Last-Event-ID"}
+            assert own | {"padding"} | again == set(names)
             continue
         assert e.name == told["operationId"]
         assert e.title == told["summary"]
@@ -115,6 +118,48 @@ def test_the_example_of_a_parameter_fits_its_schema(path: str, parameter: dict[s
     elif path == "/points" and parameter["description"].startswith("TRADE"):
         others["type"] = "TRADE_SIDE_AGNOSTIC_AGG"
     e.query.model_validate({**others, parameter["name"]: text})
+
+
+# Of points each of these says something about other types than the example's.
+OF_OTHER_TYPES = {"blockSize", "session", "bracketMinutes", "interval", "gapfill"}
+
+
+@pytest.mark.parametrize(("path", "parameter"), parameters())
+def test_the_example_of_a_parameter_is_answered(
+    rest_world: Asker, path: str, parameter: dict[str, Any]
+) -> None:
+    """Beside the example of its operation, or in place of what that says."""
+    if path == "/points" and parameter["name"] in OF_OTHER_TYPES:
+        assert 400 == asked_with(rest_world, path, parameter).status_code
+        return
+    if path == "/perps/funding/regime" and parameter["name"] == "coins":
+        # A week of ever more coins and venues would take long.
+        parameter = {**parameter, "example": ["BTC"]}
+    answer = asked_with(rest_world, path, parameter)
+    assert 200 == answer.status_code, answer.text
+    assert [] == violations(path, 200, answer.json())
+
+
+def asked_with(world: Asker, path: str, parameter: dict[str, Any]) -> httpx2.Response:
+    """The answer to an operation's example with another parameter."""
+    e = operations()[PATHS[path]]
+    example = {"coins": ["BTC"], "venues": ["hl", "okx"]} if "regime" in path else e.example
+    return world.get(address(PATHS[path], {**example, parameter["name"]: parameter["example"]}))
+
+
+def test_rates_over_time_are_described_as_rest_tells_them(rest_world: Asker) -> None:
+    """Fractions per period, not the yearly percent of a tool."""
+    told = operation("/perps/funding/history")["description"]
+    answer = rest_world.get("/api/v1/perps/funding/history?coin=BTC&venues=hl&sinceMs=-24h").json()
+    assert "fraction per periodHours, + = longs paid" == answer["data"]["unit"]
+    assert "Fractions per the venue's own periodHours" in told
+    assert "apr" not in told
+    assert "In apr" in endpoints()["get_funding_history"].description
+
+
+def test_the_second_of_the_reset_is_told_as_such() -> None:
+    """X-RateLimit-Reset is a moment, no span."""
+    assert "epoch" in published()["components"]["headers"]["X-RateLimit-Reset"]["description"]
 
 
 def test_a_faulty_answer_would_be_noticed() -> None:

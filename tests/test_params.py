@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mmflow_mcp.endpoints.params import coins_of, venue_of, venues_of
+from mmflow_mcp.endpoints.params import coin_of, coins_of, venue_of, venues_of
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.venues.coins import canonical, from_hyperliquid, understand
 
@@ -126,6 +126,37 @@ def test_venues_fold_and_all_means_all() -> None:
     assert ("binance", "okx") == venues_of("BINANCE_FUTURES,binance,BINANCE_DELIVERY,OKEX_SWAP")
     assert ("all",) == venues_of(["ALL"])
     assert venues_of(None) is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["BTC PERP", "BTC USDT", "btc perpetual", "BTC / USDT", "BTC USDT-SWAP", "BTC USD swap"],
+)
+def test_a_market_may_be_written_with_spaces(written: str) -> None:
+    """Its quote and its kind follow the ticker."""
+    assert ("BTC",) == coins_of(written)
+
+
+@pytest.mark.parametrize("written", ["BTC ETH", "BTC ETH SOL", "BTC and ETH", "BTC - ETH"])
+def test_no_name_of_a_list_is_dropped(written: str) -> None:
+    """Separated by spaces, as a + in a URL is read, the rest would pass for words of one market."""
+    with pytest.raises(BadQuestion, match=r"is not one coin.*commas: BTC,ETH"):
+        coins_of(written)
+    with pytest.raises(BadQuestion, match=r"is not one coin.*one ticker"):
+        coin_of(written)
+
+
+def test_a_list_is_not_one_coin() -> None:
+    """Where one is wanted that is said before any venue is asked."""
+    with pytest.raises(BadQuestion, match=r"^coin: 'BTC,ETH' is not one coin\. Fits: a ticker"):
+        coin_of("BTC,ETH")
+
+
+@pytest.mark.parametrize("written", ["\u200bBTC", "BTC\x00", "B\u202eTC", "\ufeffbtc"])
+def test_hidden_characters_are_named(written: str) -> None:
+    """What is shown without them looks right: that alone would puzzle."""
+    with pytest.raises(BadQuestion, match=r"(?i)'BTC' with hidden characters is no coin"):
+        coins_of(written)
 
 
 def test_what_is_no_venue_is_told_the_nearest() -> None:

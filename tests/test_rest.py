@@ -118,6 +118,32 @@ class TestQuestions:
         for word in words:
             assert word in said
 
+    @pytest.mark.parametrize(
+        ("path", "words", "not_said"),
+        [
+            ("perps/whales?coin=NOSUCH", "'NOSUCH' is listed by none", "venues=all"),
+            ("perps/oi/history?coin=BTC&sinceMs=9999999999999", "sinceMs: it lies in", "untilMs"),
+            ("perps/oi/history?coin=BTC&untilMs=-9d&sinceMs=-8d", "untilMs: it lies before", "?"),
+            ("flows/venue-spreads?quote=EUR", "'EUR' does not fit. Fits: usd.", "value"),
+            ("perps/oi/history?coin=BTC&kind=set", "Nearest: settled. Fits: sampled, set", "value"),
+            (f"flows/history?coin=BTC&metric={'m' * 50}", f"'{'m' * 40}' does not fit", "\n"),
+        ],
+    )
+    def test_an_error_names_what_there_is_to_change(
+        self, rest_world: Asker, path: str, words: str, not_said: str
+    ) -> None:
+        """The argument that was given, and none that the endpoint does not take."""
+        said, _, _ = failure(rest_world.get(f"/api/v1/{path}"), 400).partition(" Example: ")
+        assert words in said
+        assert not_said not in said
+
+    def test_a_closed_venue_has_no_markets(self, rest_world: Asker) -> None:
+        """410, with the venues that list some; all of them at once is no question here."""
+        said = failure(rest_world.get("/api/v1/markets?exchange=bitmex"), 410)
+        assert "2026-09-23" in said
+        assert "polymarket" in said
+        assert "or all" not in said
+
     def test_a_scalar_that_is_given_twice_is_refused(self, rest_world: Asker) -> None:
         """Which of the two was meant is not guessed."""
         gex = "/api/v1/options/gex?underlying=BTC&underlying=ETH"
@@ -211,6 +237,20 @@ def test_less_is_noticed() -> None:
     assert not told_in([1.04], [1.0])
 
 
+@pytest.mark.anyio
+async def test_what_is_switched_off_is_no_mistake_of_the_caller() -> None:
+    """501 where nothing is left that could answer; else 400 with the venues that can."""
+    async with served(venues_off="hyperliquid,deribit,farside") as client:
+        for path in ("perps/whales", "streams/whales", "options/gex?underlying=BTC"):
+            said = failure(await client.get(f"/api/v1/{path}"), 501)
+            assert "switched off" in said
+            assert "Example" not in said
+        assert "farside" in failure(await client.get("/api/v1/onchain/etf-flows"), 501)
+        for path in ("perps/oi", "perps/oi/history?coin=BTC", "perps/funding/regime?coins=BTC"):
+            said = failure(await client.get(f"/api/v1/{path}"), 400)
+            assert "venues: hyperliquid is switched off here. Fits: aster, binance" in said
+
+
 class TestHttp:
     """Methods, paths, sizes, headers."""
 
@@ -223,6 +263,8 @@ class TestHttp:
             ("/api/hl/candle", "/api/hl/candles"),
             ("/api/v1", ""),
             ("/api/v1/%00%22%3Cb%3E", ""),
+            ("/api/v1/perps/oi%0a", "/api/v1/perps/oi"),
+            ("/api/v1/perps%0a/oi", "/api/v1/perps/oi"),
         ],
     )
     def test_a_path_that_is_none_is_told_the_nearest(
@@ -232,6 +274,13 @@ class TestHttp:
         said = failure(rest_world.get(path), 404)
         assert f"Nearest: {near}" in said
         assert "/api/v1/openapi" in said
+
+    @pytest.mark.parametrize(
+        "path", ["/api/v1/perps/oi%0A", "/mcp%0A", "/api/v1/perps/oi%E2%80%8B"]
+    )
+    def test_what_is_hidden_in_a_path_is_shown(self, rest_world: Asker, path: str) -> None:
+        """Or it would seem that nothing is where something is."""
+        assert f"Nothing is at {path}. " in failure(rest_world.get(path), 404)
 
     @pytest.mark.anyio
     async def test_it_is_read_only(self) -> None:
@@ -256,7 +305,10 @@ class TestHttp:
             fits = await client.get(f"{OI}?{base}{'1' * (8192 - len(base))}")
             over = await client.get(f"{OI}?{base}{'1' * (8193 - len(base))}")
             body = await client.request("GET", OI, content=b"x")
+            assert 200 == (await client.get(QUICK)).status_code
+            warm = await client.request("GET", QUICK, content=b"x")
         failure(fits, 400)
+        assert "no body" in failure(warm, 413)
         assert "8,192" in failure(over, 414)
         assert "no body" in failure(body, 413)
 

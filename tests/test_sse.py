@@ -190,7 +190,9 @@ async def test_padding_follows_every_event_for_readers_in_blocks() -> None:
         ("trades?coin=BTC&padding=99999", 400, "0 to 4096"),
         ("whales?minUsd=-1", 400, "minUsd"),
         ("whales?minUsdd=1", 400, "Nearest: minUsd"),
+        ("whales?venues=hl", 400, "Fits: minUsd, coin, padding. Example: /api/v1/streams/whales?"),
         ("funding?minDeltaBps=nan", 400, "minDeltaBps"),
+        ("funding?coins=NOSUCH", 400, "coins: 'NOSUCH'"),
     ],
 )
 async def test_bad_questions_are_errors_not_streams(query: str, status: int, said: str) -> None:

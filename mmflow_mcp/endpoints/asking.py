@@ -7,7 +7,7 @@ from typing import Any
 
 from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered, gather
-from mmflow_mcp.errors import BadQuestion, VenueClosed
+from mmflow_mcp.errors import BadQuestion, NothingImplemented, VenueClosed
 from mmflow_mcp.venues import having
 from mmflow_mcp.venues.base import Venue
 
@@ -48,20 +48,21 @@ def choose_venues(
 ) -> Chosen:
     """The venues that a question names (None: the default ones), if they have a capability.
 
-    Raises `BadQuestion` for one without it, and `VenueClosed` when only closed ones were named.
+    Raises `BadQuestion` for one without it, `VenueClosed` when only closed ones were named, and
+    `NothingImplemented` where all that have it are switched off.
     `argument` is the parameter that an error names; it takes `all` where it is for `many`.
     """
     everyone = venues == ("all",)
     able = {v.id: v for v in having(capability) if v.id not in core.venues_off}
     named = list(able) if everyone else list(venues or default)
     or_all = ", or all" if many else ""
-    if everyone and not able:
-        raise BadQuestion(argument, "no venue here can answer this.")
+    if not able:
+        who = ", ".join(v.id for v in having(capability))
+        raise NothingImplemented(f"Nothing here can answer this: {who} is switched off.")
     for name in named:
         if name not in able:
             off = " is switched off here." if name in core.venues_off else " cannot answer this."
-            fits = f"{', '.join(able)}{or_all}" if able else "nothing: every venue is off"
-            raise BadQuestion(argument, f"{name}{off}", fits=fits)
+            raise BadQuestion(argument, f"{name}{off}", fits=f"{', '.join(able)}{or_all}")
     # Only recordings hold what a closed venue said: live and simulated markets have none.
     closed = [] if core.upstream.kind == "replay" else [n for n in named if able[n].closed_on]
     open_ones = [able[name] for name in sorted(named) if name not in closed]

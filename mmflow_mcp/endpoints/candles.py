@@ -109,7 +109,8 @@ def hours_of(value: Any) -> float | None:
     except (TypeError, ValueError):
         hours = None
     if value is not None and (hours is None or not 0 < hours <= MOST_HOURS):
-        raise BadQuestion("hours", f"{str(value)[:40]!r} is no span.", fits="hours above 0")
+        fits = f"hours above 0, up to {MOST_HOURS:,.0f}"
+        raise BadQuestion("hours", f"{str(value)[:40]!r} is no span.", fits=fits)
     return hours
 
 
@@ -146,6 +147,12 @@ class CandlesQuery(Query):
             at_fault = "sinceMs" if self.sinceMs is not None else "untilMs"
             raise BadQuestion(at_fault, "no time lies between start and end.", fits="-24h to now")
         start = _ceil(since, step)
+        if start >= end:
+            raise BadQuestion(
+                "interval",
+                f"no candle of {self.interval} opens in that time.",
+                fits="a shorter interval, or more time",
+            )
         if (count := (end - start) // step) > MOST_CANDLES:
             raise BadQuestion(
                 "interval",

@@ -7,6 +7,7 @@ from mmflow_mcp.core.core import Core
 from mmflow_mcp.core.fanout import Gathered
 from mmflow_mcp.endpoints.asking import meta_of
 from mmflow_mcp.errors import AllVenuesFailed
+from mmflow_mcp.venues.base import Venue
 
 
 def composed_meta(
@@ -44,4 +45,14 @@ def refuse_nothing(core: Core, name: str, asked: Sequence[str], whole: Gathered)
     if not whole.answered:
         meta = composed_meta(core, name, asked, whole)
         meta["partial"] = True
+        raise AllVenuesFailed(whole.notes, meta)
+
+
+def refuse_failed(venues: Sequence[Venue], whole: Gathered, meta: dict[str, Any]) -> None:
+    """Of what is empty: raise `AllVenuesFailed` where every venue that was asked has failed.
+
+    One that is only slow, or keeps no record, has not: what it answers is empty and partial.
+    """
+    failed = {note["source"] for note in whole.notes if note["status"] == "error"}
+    if venues and failed.issuperset(venue.id for venue in venues):
         raise AllVenuesFailed(whole.notes, meta)

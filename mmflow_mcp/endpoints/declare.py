@@ -43,7 +43,8 @@ class Endpoint:
     words; `limit` its default, `budget` the parameter that sets it (a query's own, or `limit`).
     `detail`: whether a tool may ask for all columns. `condense`: makes a long answer short for a
     tool whose budget is not a row limit: (data, budget, form, query) to data and words on it.
-    `live`: the stream that it watches for a while.
+    `live`: the stream that it watches for a while. `on_rest`: what programs read in place of the
+    description's later paragraphs, where REST tells its numbers in another form than a tool.
     """
 
     name: str
@@ -62,6 +63,13 @@ class Endpoint:
     detail: bool
     condense: Condense | None = None
     live: Live | None = None
+    on_rest: str = ""
+
+    @property
+    def rest_description(self) -> str:
+        """The description as it is true of REST."""
+        first, _, _ = self.description.partition("\n\n")
+        return f"{first}\n\n{self.on_rest}" if self.on_rest else self.description
 
 
 _ROLL: dict[str, Endpoint] = {}
@@ -79,6 +87,7 @@ def endpoint(
     detail: bool = True,
     condense: Condense | None = None,
     live: Live | None = None,
+    on_rest: str = "",
 ) -> Callable[[Handler], Handler]:
     """Declare an endpoint; see `Endpoint` for the words."""
 
@@ -112,6 +121,7 @@ def endpoint(
             detail=detail,
             condense=condense,
             live=live,
+            on_rest=on_rest,
         )
         return function
 

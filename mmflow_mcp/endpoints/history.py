@@ -14,6 +14,7 @@ from mmflow_mcp.core.history import SAMPLE_MS, Line, lines_of, note_late
 from mmflow_mcp.core.parts import part
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.asking import refuse_unknown
+from mmflow_mcp.endpoints.composed import refuse_failed
 from mmflow_mcp.endpoints.condensing import Rates, by_venue, mean_apr, one_series
 from mmflow_mcp.endpoints.declare import endpoint
 from mmflow_mcp.endpoints.params import UNTOLD, AskedMoment, Query, Venues, coin_of
@@ -172,11 +173,8 @@ def asked_venues(
         return [able[name] for name in sorted(able)]
     for name in named:
         if strict and name not in able:
-            raise BadQuestion(
-                "venues",
-                f"{name} has no history of this.",
-                fits=f"{', '.join(sorted(able))}, or all",
-            )
+            off = "is switched off here" if name in core.venues_off else "has no history of this"
+            raise BadQuestion("venues", f"{name} {off}.", fits=f"{', '.join(sorted(able))}, or all")
     return [able[name] for name in named if name in able]
 
 
@@ -207,6 +205,8 @@ async def get_oi_history(core: Core, query: OiHistoryQuery) -> Answer[OiHistoryA
     known = {line.venue: line for line in lines}
     series = [_oi_series(core, query.coin, v.id, known.get(v.id), now) for v in venues]
     meta = history_meta(core, whole, now, "oi-history")
+    if not lines:
+        refuse_failed(venues, whole, meta)
     if len(series) > 1:
         return Answer(OiHistoryAnswer(coin=query.coin, series=series), meta)
     (one,) = series
@@ -332,6 +332,8 @@ def _newest(row: ValuePoint) -> float:
     budget="points",
     detail=False,
     condense=by_venue,
+    on_rest="Fractions per the venue's own periodHours, + = longs paid: rates of other periods do"
+    " not compare. kinds: settled (paid) or predicted. For now use get_funding.",
 )
 async def get_funding_history(
     core: Core, query: FundingHistoryQuery
@@ -367,7 +369,10 @@ async def get_funding_history(
         fetched_at=now,
         rescaled={short(v.venue): other for v in lines if (other := _other_periods(v))} or None,
     )
-    return Answer(data, history_meta(core, whole, now, "funding-history"))
+    meta = history_meta(core, whole, now, "funding-history")
+    if not lines:
+        refuse_failed(venues, whole, meta)
+    return Answer(data, meta)
 
 
 def short(venue: str) -> str:

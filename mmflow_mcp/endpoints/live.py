@@ -21,7 +21,7 @@ from mmflow_mcp.endpoints.asking import refuse_unknown
 from mmflow_mcp.endpoints.composed import fleet_note, prefixed
 from mmflow_mcp.endpoints.declare import Live, endpoint
 from mmflow_mcp.endpoints.params import AskedMoment, Coins, Query, coin_of
-from mmflow_mcp.errors import BadQuestion
+from mmflow_mcp.errors import AllVenuesFailed, NothingImplemented
 from mmflow_mcp.rows import told
 from mmflow_mcp.rows.live import FundingChangeRow, TradeRow, WhaleRow
 from mmflow_mcp.rows.tape import FundingChange, TapePrint
@@ -144,10 +144,10 @@ def change_row(one: FundingChange) -> FundingChangeRow:
 
 
 def _asked(core: Core) -> Venue:
-    """The venue of the tape. Raises `BadQuestion` where it is switched off."""
+    """The venue of the tape. Raises `NothingImplemented` where it is switched off."""
     if VENUE in core.venues_off:
-        fits = f"nothing: only {VENUE} has a tape of all coins"
-        raise BadQuestion("venues", f"{VENUE} is switched off here.", fits=fits)
+        said = f"Nothing here can answer this: only {VENUE} has a tape, and it is switched off."
+        raise NothingImplemented(said)
     return roll()[VENUE]
 
 
@@ -155,7 +155,7 @@ async def _refuse_unlisted(core: Core, coins: tuple[str, ...], argument: str) ->
     """A coin that the venue does not list will never print."""
     venue = _asked(core)
     found = await part(gather(core, Funding, [venue], coins))
-    refuse_unknown(found, coins, [venue], argument)
+    refuse_unknown(found, coins, [venue], argument, elsewhere="")
 
 
 @endpoint(
@@ -192,6 +192,9 @@ async def get_whales(core: Core, query: WhalesQuery) -> Answer[Table[WhaleRow]]:
         seen = look()
     rows = [whale_row(one) for one in seen.prints]
     meta = _meta_of(core, seen, since, short)
+    if not rows and seen.since is None and short and not short[0].startswith("missing"):
+        meta["sources"] = [{"source": VENUE, "status": "error", "reason": short[0]}]
+        raise AllVenuesFailed(meta["sources"], meta)
     return Answer(Table(WhaleRow, rows, matters=lambda row: float(row.ts)), meta)
 
 
@@ -319,10 +322,10 @@ def _named(query: Any) -> tuple[str, ...]:
 
 
 async def check_stream(core: Core, query: Any) -> None:
-    """Refuse a stream that could never tell anything. Raises `BadQuestion`."""
+    """Refuse a stream that could never tell anything: `BadQuestion`, `NothingImplemented`."""
     _asked(core)
     if named := _named(query):
-        await _refuse_unlisted(core, named, "coins" if len(named) > 1 else "coin")
+        await _refuse_unlisted(core, named, "coins" if hasattr(query, "coins") else "coin")
 
 
 @endpoint(

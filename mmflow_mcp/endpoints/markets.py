@@ -126,13 +126,13 @@ async def get_markets(core: Core, query: MarketsQuery) -> Answer[MarketsAnswer]:
         }
         return Answer(MarketsAnswer(_venues(listed())), meta)
     venue = roll()[query.exchange]
-    if isinstance(venue, Predictions):
-        return await _list_predictions(core, query, venue)
-    if not isinstance(venue, Markets):
+    if not isinstance(venue, Markets | Predictions):
         able = ", ".join(v.id for v in listed() if isinstance(v, Markets | Predictions))
         raise BadQuestion("exchange", f"{venue.id} lists no markets here.", fits=able)
     # One a question: what an error says would fit is not `all`.
-    choose_venues(core, Markets, (venue.id,), argument="exchange", many=False)
+    choose_venues(core, (Markets, Predictions), (venue.id,), argument="exchange", many=False)
+    if isinstance(venue, Predictions):
+        return await _list_predictions(core, query, venue)
     found = await ask_venues(core, Markets, (venue.id,), None, default=(venue.id,), whole=True)
     rows = sorted(found.rows, key=lambda row: (row.kind != "perp", row.symbol))
     start = query.page * query.pageSize

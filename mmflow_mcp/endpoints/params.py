@@ -19,7 +19,7 @@ from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.venues import by_name, fold, listed
 from mmflow_mcp.venues.base import Venue
 from mmflow_mcp.venues.candle_spans import MINUTE_MS, STEPS
-from mmflow_mcp.venues.coins import understand
+from mmflow_mcp.venues.coins import is_several, understand
 
 MAX_COINS = 100
 # Where each coin costs requests of its own.
@@ -64,10 +64,17 @@ def _is_control(c: str) -> bool:
 def _one_coin(text: str, argument: str) -> str:
     if not text:
         raise BadQuestion(argument, "an empty name is no coin.", fits="tickers such as BTC, ETH")
-    if len(text) > MAX_NAME or any(c in _BRACKETS or _is_control(c) for c in text):
+    if (bare := "".join(c for c in text if not _is_control(c))) != text:
+        raise BadQuestion(
+            argument, f"{_shown(bare)} with hidden characters is no coin.", fits="plain letters"
+        )
+    if len(text) > MAX_NAME or any(c in _BRACKETS for c in text):
         raise BadQuestion(
             argument, f"{_shown(text)} is no coin.", fits="tickers such as BTC, ETH, SOL"
         )
+    if is_several(text):
+        fits = "a list with commas: BTC,ETH" if argument == "coins" else "one ticker, such as BTC"
+        raise BadQuestion(argument, f"{_shown(text)} is not one coin.", fits=fits)
     return understand(text)
 
 
@@ -111,6 +118,8 @@ def coin_of(value: Any, argument: str = "coin", fits: str = "a ticker such as BT
         raise BadQuestion(argument, "a ticker was expected.", fits=fits)
     if not value.strip():
         raise BadQuestion(argument, "an empty name is no coin.", fits=fits)
+    if "," in value:
+        raise BadQuestion(argument, f"{_shown(value)} is not one coin.", fits=fits)
     return _one_coin(value.strip(), argument)
 
 

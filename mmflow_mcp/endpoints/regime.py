@@ -22,6 +22,7 @@ from mmflow_mcp.core.history import Line, lines_of, rate_8h
 from mmflow_mcp.core.parts import merged
 from mmflow_mcp.core.readings import FLOW_COINS
 from mmflow_mcp.endpoints.answer import Answer, Table
+from mmflow_mcp.endpoints.composed import refuse_failed
 from mmflow_mcp.endpoints.declare import endpoint
 from mmflow_mcp.endpoints.history import asked_venues, history_meta
 from mmflow_mcp.endpoints.params import FEW_COINS, FewCoins, Query, Venues
@@ -127,7 +128,10 @@ async def get_funding_regime(core: Core, query: RegimeQuery) -> Answer[RegimeAns
         fetched_at=core.clock.now_ms(),
         too_short={coin: found[coin][1] for coin in coins if found[coin][1]} or None,
     )
-    return Answer(data, history_meta(core, whole, core.clock.now_ms(), "regime"))
+    meta = history_meta(core, whole, core.clock.now_ms(), "regime")
+    if not rows and not data.too_short:
+        refuse_failed(venues, whole, meta)
+    return Answer(data, meta)
 
 
 async def _coin(

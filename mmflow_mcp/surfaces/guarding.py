@@ -197,7 +197,8 @@ class Guard:
         raise Refusal(429, said, headers=(retry, *self._told(verdict)))
 
     def _told(self, verdict: Verdict) -> tuple[tuple[bytes, bytes], ...]:
-        reset = self._clock.now_ms() // 1000 + verdict.whole_in
+        # Rounded up, as what is left is: who asks again then must not be too early.
+        reset = -(-self._clock.now_ms() // 1000) + verdict.whole_in
         return (
             (b"x-ratelimit-limit", b"%d" % verdict.limit),
             (b"x-ratelimit-remaining", b"%d" % verdict.remaining),

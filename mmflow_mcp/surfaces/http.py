@@ -101,7 +101,9 @@ def faces(
 ) -> ASGIApp:
     """REST and the event streams beside all else: what others need would slow them.
 
-    The answers of REST are finished bytes; a stream ends by itself when the server stops.
+    The answers of REST are finished bytes; a stream ends by itself when the server stops. REST also
+    says that nothing is at a path with a line feed in it: Starlette would take one at the end for
+    none, and serve as `/mcp` what the guard before it, which compares exactly, has not counted.
     """
     answering: ASGIApp = rest
     if tracer is not None:
@@ -111,7 +113,10 @@ def faces(
     direct: dict[str, ASGIApp] = {**dict.fromkeys(rest.paths, answering), **live}
 
     async def choose(scope: Scope, receive: Receive, send: Send) -> None:
-        known = direct.get(scope["path"]) if scope["type"] == "http" else None
+        known = None
+        if scope["type"] == "http":
+            path = scope["path"]
+            known = answering if "\n" in path else direct.get(path)
         await (known or others)(scope, receive, send)
 
     return choose

@@ -19,7 +19,7 @@ DOCUMENT = f"{PREFIX}/openapi"
 EXAMPLES: dict[str, Any] = {
     "coin": "BTC",
     "coins": ["BTC", "ETH"],
-    "venues": ["binance", "hyperliquid"],
+    "venues": ["binance", "bybit"],
     "sinceMs": "-24h",
     "untilMs": "now",
     "hours": 24,
@@ -39,7 +39,7 @@ given; an unknown one is an error."""
 LIMITS = {
     "X-RateLimit-Limit": "questions allowed in a minute",
     "X-RateLimit-Remaining": "questions left of them",
-    "X-RateLimit-Reset": "seconds until they are all there again",
+    "X-RateLimit-Reset": "second of the epoch at which all of them are there again",
 }
 
 FAILURES = {
@@ -56,6 +56,43 @@ FAILURES = {
     "502": "Every source that was asked failed; meta.sources says why",
     "503": "Busy, or the history store is away; ask again soon",
     "504": "No source answered in time",
+}
+
+# What `meta` has beside the members that every answer has, where there is something to tell.
+TOLD = {
+    "notListed": ("object", "Coin -> venues that were asked and do not list it"),
+    "narrowed": ("object", "Venue -> which coins it was asked for, where none were named"),
+    "kinds": ("object", "Venue -> kind of its rates, where they are not predicted"),
+    "quotes": ("object", "Venue -> what its prices are in; by coin where that differs"),
+    "markets": ("object", "Venue -> perp or spot; by coin where that differs"),
+    "covered": ("object", "For what time it is complete, epoch ms; by venue of liquidations"),
+    "lowerBound": ("object", "Venue -> why what it tells of liquidations is a part"),
+    "period": ("string", "Sampling period of positioning"),
+    "sampledAt": ("integer", "Oldest sample among the rows, epoch ms"),
+    "total": ("integer", "Rows there are, where limit has left some out"),
+    "spot": ("string", "What stands in for an index price that cannot be had"),
+    "rowsSkipped": ("integer", "Options that could not be placed on the surface"),
+    "history": ("string", "Why there is no history"),
+    "times": ("string", "Of recordings: what ages and windows are computed against"),
+    "fleet": ("string", "Only while this replica has lost the others: that, and why"),
+}
+_UNCHANGED = {"description": "As If-None-Match has it"}
+# The largest padding of a stream's events, bytes.
+MOST_PADDING = 4_096
+_PADDING: Schema = {
+    "name": "padding",
+    "in": "query",
+    "required": False,
+    "description": "Bytes of comment after each event, for clients that read in blocks",
+    "schema": {"type": "integer", "minimum": 0, "maximum": MOST_PADDING, "default": 0},
+    "example": 0,
+}
+_LAST_ID: Schema = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "The id of the last event that was read: what came since is told first",
+    "schema": {"type": "string"},
 }
 
 
@@ -131,15 +168,15 @@ def _operation(path: str, e: Endpoint, rows: RowSchemas, *, bare: bool) -> Schem
         "headers": _headers(f"public, max-age={e.ttl}"),
         "content": {"application/json": {"schema": described}},
     }
-    failures = {status: {"$ref": f"#/components/responses/{status}"} for status in FAILURES}
+    failures = {status: _failing(status) for status in FAILURES}
     return {
         "operationId": e.name,
         "tags": [e.family],
         "summary": e.title,
-        "description": " ".join(e.description.split()),
+        "description": " ".join(e.rest_description.split()),
         "x-example": address(path, e.example),
         "parameters": [_parameter(e, name, spec) for name, spec in parameters(e).items()],
-        "responses": {"200": ok, "304": {"description": "As If-None-Match has it"}, **failures},
+        "responses": {"200": ok, "304": _UNCHANGED, **failures},
     }
 
 
@@ -155,13 +192,13 @@ def _stream(e: Endpoint) -> Schema:
         "description": f"Events `{name}`, `heartbeat` and `bye`; data is JSON on one line",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
-    failures = {status: {"$ref": f"#/components/responses/{status}"} for status in FAILURES}
+    failures = {status: _failing(status) for status in FAILURES}
     return {
         "operationId": f"stream_{name}",
         "tags": [e.family],
         "summary": f"{e.title}, as a stream",
         "description": " ".join(e.description.split()),
-        "parameters": told,
+        "parameters": [*told, _PADDING, *([_LAST_ID] if name != "funding" else [])],
         "responses": {"200": ok, **failures},
     }
 
@@ -207,6 +244,10 @@ def _headers(cache_control: str) -> Schema:
     }
 
 
+def _failing(status: str) -> Schema:
+    return {"$ref": f"#/components/responses/{status}"}
+
+
 def _failure(status: str, words: str) -> Schema:
     headers: Schema = {}
     if status in ("429", "503"):
@@ -224,13 +265,15 @@ def _failure(status: str, words: str) -> Schema:
 def _itself() -> Schema:
     ok = {
         "description": "An OpenAPI 3.1 document, without envelope",
+        "headers": {name: said for name, said in _headers("").items() if name == "ETag"},
         "content": {"application/json": {"schema": {"type": "object"}}},
     }
+    failures = {one: _failing(one) for one in ("400", "413", "414", "421", "503")}
     return {
         "operationId": "openapi",
         "summary": "This document",
         "x-example": DOCUMENT,
-        "responses": {"200": ok},
+        "responses": {"200": ok, "304": _UNCHANGED, **failures},
     }
 
 
@@ -258,10 +301,7 @@ def _shared() -> Schema:
             "source": {"type": "string", "description": "The calls that were made"},
             "partial": {"type": "boolean", "description": "Something that was asked is missing"},
             "sources": {"type": "array", "items": {"$ref": "#/components/schemas/Source"}},
-            "fleet": {
-                "type": "string",
-                "description": "Only while this replica has lost the others: that, and why",
-            },
+            **{name: {"type": kind, "description": said} for name, (kind, said) in TOLD.items()},
         },
         "required": ["fetchedAt", "source", "partial", "sources"],
         "additionalProperties": True,

@@ -102,7 +102,8 @@ def explained(e: Endpoint, error: ValidationError, extras: Sequence[str] = ()) -
         return BadQuestion(name[:40], "unknown argument.", nearest=near, fits=fits)
     if fault["type"] == "missing":
         return BadQuestion(name, "is required.", fits=_fitting(e, name))
-    given, choices = repr(fault["input"])[:40], _spec(e, name).get("enum", ())
+    value, choices = fault["input"], _spec(e, name).get("enum", ())
+    given = repr(value[:40]) if isinstance(value, str) else repr(value)[:40]
     near = difflib.get_close_matches(str(fault["input"]), list(map(str, choices)), n=1)
     return BadQuestion(name, f"{given} does not fit.", nearest=near, fits=_fitting(e, name))
 

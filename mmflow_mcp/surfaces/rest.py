@@ -10,7 +10,7 @@ import math
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 import anyio
 from pydantic_core import to_json
@@ -89,7 +89,7 @@ class Rest:
         if method in ("GET", "HEAD"):
             began, path = perf_counter(), scope["path"]
             page = self._known.get((path, scope["query_string"]))
-            if page is None:
+            if page is None or _has_body(scope):
                 page = await self._page(scope)
             counted = self._counted.get(path, NOWHERE)
             self._app.asked.add(counted, page.outcome, perf_counter() - began)
@@ -215,5 +215,5 @@ def _has_body(scope: Scope) -> bool:
 def _nothing_at(path: str, known: dict[str, Route]) -> str:
     """What a path that is none is told."""
     (near,) = difflib.get_close_matches(path[:200], known, n=1, cutoff=0.0)
-    shown = "".join(c for c in path[:80] if c.isprintable())
+    shown = "".join(c if c.isprintable() else quote(c, errors="replace") for c in path[:80])
     return f"Nothing is at {shown}. Nearest: {near}. All there is: {DOCUMENT}."

@@ -24,7 +24,7 @@ from mmflow_mcp.errors import AllVenuesFailed, BadQuestion, MmflowError
 from mmflow_mcp.rows.tape import TapePrint
 from mmflow_mcp.surfaces import questions
 from mmflow_mcp.surfaces.finished import CORS, METHODS, PREFLIGHT, Finished
-from mmflow_mcp.surfaces.openapi import PREFIX
+from mmflow_mcp.surfaces.openapi import MOST_PADDING, PREFIX, address
 from mmflow_mcp.surfaces.rest import MAX_QUERY, arguments_of
 from mmflow_mcp.tally import outcome_of
 from mmflow_mcp.tape.board import Queue
@@ -35,7 +35,6 @@ GATHER_SECONDS = 0.1
 BYE_SECONDS = 1.0
 # So many times between two heartbeats it is looked who needs one.
 LOOKS = 30
-MOST_PADDING = 4_096
 # Parameters of the tool that mean nothing on a stream.
 _OF_THE_TOOL = frozenset(WatchQuery.model_fields)
 _OPENING = [
@@ -88,6 +87,8 @@ class Stream:
         self._live = e.live
         self._stopping = stopping or anyio.Event()
         self.endpoint = e.name
+        example = {name: said for name, said in e.example.items() if name not in _OF_THE_TOOL}
+        self._example = address(PREFIX + e.path, example)
         self._open: set[_Open] = set()
         # Events that slow listeners have lost.
         self.lost = 0
@@ -113,7 +114,10 @@ class Stream:
             query, padding = self._understood(scope["query_string"])
             await check_stream(self._app.core(), query)
         except MmflowError as error:
-            await self._refuse(error.status, str(error), error, scope, send)
+            text = str(error)
+            if isinstance(error, BadQuestion):
+                text += f" Example: {self._example}"
+            await self._refuse(error.status, text, error, scope, send)
             return
         await send({"type": "http.response.start", "status": 200, "headers": _OPENING.copy()})
         if scope["method"] == "HEAD":
@@ -130,9 +134,13 @@ class Stream:
             raise BadQuestion("", f"the query is longer than {MAX_QUERY:,} bytes.")
         given: dict[str, Any] = dict(arguments_of(query))
         padding = _padding(given.pop("padding", "0"))
+        taken = [name for name in self._e.query.model_fields if name not in _OF_THE_TOOL]
         for name in given:
             if name in _OF_THE_TOOL:
                 raise BadQuestion(name, "a stream goes on until you close it.", fits="leave it out")
+            if name not in taken:
+                near, fits = questions.meant(name, taken), ", ".join([*taken, "padding"])
+                raise BadQuestion(name[:40], "unknown argument.", nearest=near, fits=fits)
         return questions.validated(self._e, given), padding
 
     async def _refuse(

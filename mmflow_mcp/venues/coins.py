@@ -17,6 +17,11 @@ _DOLLARS = frozenset(
         *("SUSD", "LUSD", "CUSD", "FRAXUSD"),
     }
 )
+# What may follow a ticker and a space.
+_OF_A_MARKET = frozenset(
+    {*_DOLLARS, "PERP", "PERPS", "PERPETUAL", "SWAP", "FUTURES", "SPOT", "KRW", "EUR", ""}
+)
+_BETWEEN = re.compile(r"[-_/:\s]+")
 _SEPARATED = re.compile(r"^([^-_/: ]+)[-_/: ].+$")
 
 
@@ -71,6 +76,12 @@ def _is_pair(name: str, quote: str) -> bool:
     """Whether a name ends in a quote: WUSDT is W in USDT, but AUSD is a dollar of its own."""
     least = 1 if quote in ("USDT", "USDC") else 2
     return name.endswith(quote) and len(name) >= len(quote) + least and name not in _DOLLARS
+
+
+def is_several(text: str) -> bool:
+    """Whether a text has words that are no words of one market: "BTC ETH", but not "BTC PERP"."""
+    _, _, others = text.partition(" ")
+    return not _OF_A_MARKET.issuperset(_BETWEEN.split(others.upper()))
 
 
 # Coins known as coins. Used only where a venue mixes them with stocks and metals and says nothing

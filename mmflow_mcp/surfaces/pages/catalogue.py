@@ -74,15 +74,18 @@ def asked() -> dict[str, tuple[Shown, Endpoint]]:
 
 
 def _of(path: str, e: Endpoint, operation: dict[str, Any]) -> Shown:
-    names = [p["name"] for p in operation["parameters"]]
+    # What only REST's streams take is nothing to the tool call beside the form.
+    own = {field.alias or name for name, field in e.query.model_fields.items()}
+    parameters = [p for p in operation["parameters"] if p["name"] in own]
+    names = [p["name"] for p in parameters]
     example = {name: e.example[name] for name in names if name in e.example}
     return Shown(
         id=e.name,
         path=path,
         family=e.family,
         title=e.title,
-        paragraphs=tuple(" ".join(part.split()) for part in e.description.split("\n\n")),
-        parameters=tuple(_parameter(p, example) for p in operation["parameters"]),
+        paragraphs=tuple(" ".join(part.split()) for part in e.rest_description.split("\n\n")),
+        parameters=tuple(_parameter(p, example) for p in parameters),
         example=example,
         tool=e.name if e.name in endpoints() else "",
         event=e.live.event if e.live else "",
