@@ -69,7 +69,7 @@ class _Counting(httpx2.AsyncBaseTransport):
 
 
 @asynccontextmanager
-async def counted() -> AsyncIterator[tuple[App, Counter[str]]]:
+async def counted(**settings: Any) -> AsyncIterator[tuple[App, Counter[str]]]:
     """A simulated world, and what was asked of it."""
     layers: list[_Counting] = []
 
@@ -77,7 +77,7 @@ async def counted() -> AsyncIterator[tuple[App, Counter[str]]]:
         layers.append(_Counting(base))
         return layers[0]
 
-    given = from_environment({}, source="sim", now=str(NOW))
+    given = from_environment({}, **{"source": "sim", "now": str(NOW), **settings})
     async with running(given, wrap) as app:
         app.core()
         yield app, layers[0].asked
