@@ -1,7 +1,9 @@
 """What a stranger meets in the first hour: taken ports, closed streams, words left out."""
 
+import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -112,6 +114,43 @@ def test_what_cannot_be_served_says_so(line: str, said: str) -> None:
     assert 2 == ended.returncode
     (sentence,) = ended.stderr.splitlines()
     assert said in sentence
+
+
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "t", "version": "1"},
+    },
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of Unix")
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_stdio_server(kind: signal.Signals) -> None:
+    """At the first, though its input stays open; at a terminal a person is told what this is."""
+    ours, theirs = os.openpty()
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    child = subprocess.Popen(
+        [sys.executable, "-m", "mmflow_mcp", "--source", "sim", "--store", "memory"],
+        stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env,
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        os.write(ours, json.dumps(INITIALIZE).encode() + b"\n")
+        assert child.stdout is not None
+        assert 1 == json.loads(child.stdout.readline())["id"]
+        child.send_signal(kind)
+        _, said = child.communicate(timeout=30)
+    finally:
+        child.kill()
+        os.close(ours)
+    assert 128 + kind == child.returncode
+    (line,) = said.splitlines()
+    assert "mmflow-mcp demo" in line
 
 
 @pytest.mark.parametrize("command,missing", [("call", "tool"), ("capture", "file")])
