@@ -294,9 +294,9 @@ def _venues_off(text: str) -> "tuple[str, ...]":
     """Ids of venues never to ask. Raises `BadQuestion` for what is no venue, and for `all`."""
     from mmflow_mcp.endpoints.params import venues_of  # noqa: PLC0415
 
-    off = venues_of(text) or ()
+    off = venues_of(text, "MMFLOW_VENUES_OFF") or ()
     if off == ("all",):
-        raise BadQuestion("venues-off", "with every venue off nothing can be answered.")
+        raise BadQuestion("MMFLOW_VENUES_OFF", "with every venue off nothing can be answered.")
     return off
 
 

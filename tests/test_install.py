@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shutil
 import stat
 import sys
@@ -65,11 +66,14 @@ class TestTheText:
         assert "\n" not in four.replace("\r\n", "")
         assert "\n" not in put(FORMS["one line"], "mcpServers", "mmflow", ENTRY)
 
-    @pytest.mark.parametrize("before", ["", "  \n", "{}", '{"mcpServers": {}}', '{\n  "a": 1\n}\n'])
+    @pytest.mark.parametrize(
+        "before",
+        ["", "  \n", "\ufeff", "\ufeff\r\n", "{}", '{"mcpServers": {}}', '{\n  "a": 1\n}\n'],
+    )
     def test_where_nothing_is_yet(self, before: str) -> None:
         """An empty file, an empty object, no servers: what else there is stays."""
         after = put(before, "mcpServers", "mmflow", ENTRY)
-        other = json.loads(before) if before.strip() else {}
+        other = json.loads(before) if before.strip("\ufeff \r\n") else {}
         assert {**other, "mcpServers": {"mmflow": ENTRY}} == json.loads(after)
         assert {**other, "mcpServers": {}} == json.loads(take(after, "mcpServers", "mmflow"))
 
@@ -489,6 +493,62 @@ class TestTheCommandLine:
         assert 0 == cli.main(["install", "cursor", "--file", "m.json", "--source", "replay:a,b/c"])
         entry = json.loads((home / "m.json").read_text("utf-8"))["mcpServers"]["mmflow"]
         assert ["--source", f"replay:{home}/a,{home}/b/c"] == entry["args"][-2:]
+
+    def test_paths_in_settings_hold_anywhere(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Those of folders, files and stores; nothing is made of them."""
+        monkeypatch.chdir(home)
+        given = {
+            "MMFLOW_DATA": "kept here",
+            "MMFLOW_STORE": "sqlite:h.sqlite",
+            "SSL_CERT_FILE": "~/own.pem",
+            "SSL_CERT_DIR": f"/etc/certs{os.pathsep}more",
+            "MMFLOW_SOURCE": "sim",
+            "MMFLOW_TOOLS": "perps",
+        }
+        words = [word for name, value in given.items() for word in ("--env", f"{name}={value}")]
+        assert 0 == cli.main(["install", "cursor", "--file", "m.json", *words])
+        entry = json.loads((home / "m.json").read_text("utf-8"))["mcpServers"]["mmflow"]
+        assert {
+            **given,
+            "MMFLOW_DATA": f"{home}/kept here",
+            "MMFLOW_STORE": f"sqlite:{home}/h.sqlite",
+            "SSL_CERT_FILE": f"{home}/own.pem",
+            "SSL_CERT_DIR": f"/etc/certs{os.pathsep}{home}/more",
+        } == entry["env"]
+        assert ["m.json"] == [path.name for path in home.iterdir()]
+
+    @pytest.mark.parametrize(
+        "setting,said",
+        [
+            ("MMFLOW_TOOLS=bogus", "no such family or tool"),
+            ("MMFLOW_VENUES_OFF=binanse", "Nearest: binance"),
+            ("MMFLOW_STORE=nowhere", "no place for history"),
+            ("MMFLOW_CA_BUNDLE=none.pem", "cannot be read"),
+            ("MMFLOW_SOURCE=replay:none.har", "does not exist"),
+        ],
+    )
+    def test_what_would_not_start_is_not_installed(
+        self, home: Path, capsys: pytest.CaptureFixture[str], setting: str, said: str
+    ) -> None:
+        """A client shows no reason."""
+        file = home / "m.json"
+        assert 2 == cli.main(["install", "cursor", "--file", str(file), "--env", setting])
+        assert said in capsys.readouterr().err
+        assert not file.exists()
+
+    def test_a_mark_before_claude_codes_settings_is_no_hindrance(
+        self, home: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """An editor of Windows put it there."""
+        (home / "bin").mkdir()
+        (home / "bin/claude").write_text("#!/bin/sh\n", "utf-8")
+        (home / "bin/claude").chmod(0o755)
+        (home / ".claude.json").write_text('{"mcpServers": {"mmflow": {}}}', "utf-8-sig")
+        assert 0 == cli.main(["install", "claude-code", "--dry-run"])
+        said = capsys.readouterr().out
+        assert ("remove", "add-json") == tuple(w for w in ("remove", "add-json") if w in said)
 
     def test_names_and_sources_are_looked_at(
         self, home: Path, capsys: pytest.CaptureFixture[str]

@@ -122,9 +122,12 @@ class TestQuestions:
         ("path", "words", "not_said"),
         [
             ("perps/whales?coin=NOSUCH", "'NOSUCH' is listed by none", "venues=all"),
-            ("perps/oi/history?coin=BTC&sinceMs=9999999999999", "sinceMs: it lies in", "untilMs"),
             ("perps/oi/history?coin=BTC&untilMs=-9d&sinceMs=-8d", "untilMs: it lies before", "?"),
-            ("flows/venue-spreads?quote=EUR", "'EUR' does not fit. Fits: usd.", "value"),
+            (
+                "flows/venue-spreads?quote=EUR",
+                "'eur' does not fit. Fits: usd, or left out.",
+                "value",
+            ),
             ("perps/oi/history?coin=BTC&kind=set", "Nearest: settled. Fits: sampled, set", "value"),
             (f"flows/history?coin=BTC&metric={'m' * 50}", f"'{'m' * 40}' does not fit", "\n"),
         ],

@@ -226,7 +226,7 @@ WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
     ("get_gex", {"underlying": ""}, ["underlying: ", "BTC, ETH, SOL, XRP"]),
     ("get_markets", {"exchange": "nowhere"}, ["nowhere", "Fits"]),
     ("get_markets", {"exchange": "cme"}, ["cme", "no markets"]),
-    ("get_markets", {"exchange": "bitmex"}, ["closed", "okx, upbit. Example"]),
+    ("get_markets", {"exchange": "bitmex"}, ["closed", "okx, polymarket, upbit. Example"]),
     ("get_markets", {"page": -1}, ["page", "-1", "0 to"]),
     ("get_markets", {"pageSize": 501}, ["pageSize", "501", "1 to 500"]),
 ]

@@ -69,7 +69,7 @@ class _Counting(httpx2.AsyncBaseTransport):
 
 
 @asynccontextmanager
-async def counted(*faults: str) -> AsyncIterator[tuple[App, Counter[str]]]:
+async def counted(*faults: str, **settings: Any) -> AsyncIterator[tuple[App, Counter[str]]]:
     """A simulated world, with faults, and what was asked of it."""
     layers: list[_Counting] = []
 
@@ -77,7 +77,8 @@ async def counted(*faults: str) -> AsyncIterator[tuple[App, Counter[str]]]:
         layers.append(_Counting(base))
         return layers[0]
 
-    given = from_environment({}, source="sim", now=str(NOW), faults=";".join(faults))
+    held = {"source": "sim", "now": str(NOW), "faults": ";".join(faults)}
+    given = from_environment({}, **{**held, **settings})
     async with running(given, wrap) as app:
         app.core()
         yield app, layers[0].asked

@@ -106,6 +106,7 @@ async def gather(
             deadline=deadline,
             cached_only=cached_only,
             options=options,
+            off=core.venues_off,
         )
 
     turns = [_cached_turn(new_ask, venue, method) for venue in venues]

@@ -50,7 +50,9 @@ def parser() -> argparse.ArgumentParser:
 
     call = commands.add_parser("call", help="ask one question", parents=[shared])
     call.add_argument("tool", help="the tool, e.g. get_funding")
-    call.add_argument("arguments", nargs="*", help="name=value, e.g. coins=BTC,ETH venues=all")
+    call.add_argument(
+        "arguments", nargs="*", default=[], help="name=value, e.g. coins=BTC,ETH venues=all"
+    )
     form = call.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print the envelope as JSON")
     form.add_argument("--plot", action="store_true", help="draw the answer in plain characters")
@@ -69,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     history.add_argument(
         "words",
         nargs="*",
+        default=[],
         help="list (default), export or delete; then metric, venue, coin or kind: funding BTC",
     )
     history.add_argument("--out", default="-", help="the file to export to (default: stdout)")
@@ -79,7 +82,10 @@ def parser() -> argparse.ArgumentParser:
     )
     capture.add_argument("file", help="the HAR file to write")
     capture.add_argument(
-        "questions", nargs="*", help='questions in quotes, e.g. "get_funding coins=BTC venues=all"'
+        "questions",
+        nargs="*",
+        default=[],
+        help='questions in quotes, e.g. "get_funding coins=BTC venues=all"',
     )
 
     _add_keys(commands, shared)
@@ -157,7 +163,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit status."""
     if sys.stdin is None or sys.stdout is None or sys.stderr is None:
-        # A service without streams: there is nobody to talk to.
+        # A service without streams: a file or socket opened later would take the place of one.
+        if sys.stderr is not None:
+            sys.stderr.write("mmflow-mcp: stdin or stdout is closed; /dev/null will do for each\n")
+        return 2
+    if sys.flags.optimize > 1:
+        sys.stderr.write(
+            "mmflow-mcp: python -OO (PYTHONOPTIMIZE=2) takes out the texts that models read;"
+            " -O will do\n"
+        )
         return 2
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -184,7 +198,8 @@ def end(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         return 130
     if isinstance(error, OSError):
-        sys.stderr.write(f"mmflow-mcp: {error.strerror or error}\n")
+        named = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"mmflow-mcp: {named}{error.strerror or error}\n")
         return 1
     raise error
 

@@ -137,7 +137,7 @@ async def healthz(_: Request) -> JSONResponse:
 
 
 def serve_http(settings: Settings, host: str, port: int, *, tape: bool = False) -> int:
-    """Serve until stopped; says in one line what is open."""
+    """Serve until stopped; says in one line what is open, once it is."""
     # Before anything is opened: what goes wrong there is logged in our form already.
     logs.set_up(settings)
     stopping = anyio.Event()
@@ -148,6 +148,10 @@ def serve_http(settings: Settings, host: str, port: int, *, tape: bool = False) 
         for server in servers:
             server.stop()
 
+    def opened(port: int) -> None:
+        sys.stderr.write(opening_line(settings, host, port))
+        sys.stderr.flush()
+
     async def serve() -> int:
         async with running(settings, tracer=tracer) as app:
             app.record("full")
@@ -155,11 +159,9 @@ def serve_http(settings: Settings, host: str, port: int, *, tape: bool = False) 
                 app.soon(app.hold_tape)
             asgi = build_app(app, host, stopping)
             spare_collector()
-            server = Server(configured(asgi, settings, host, port), stopping)
+            server = Server(configured(asgi, settings, host, port), stopping, opened)
             servers.append(server)
             if not stopping.is_set():
-                sys.stderr.write(opening_line(settings, host, port))
-                sys.stderr.flush()
                 await server.serve()
             return 0 if server.started or stopping.is_set() else 1
 
@@ -186,8 +188,8 @@ def configured(asgi: ASGIApp, settings: Settings, host: str, port: int) -> uvico
 def opening_line(settings: Settings, host: str, port: int) -> str:
     """What is open, where, to whom."""
     reach = openness(settings, loopback=host in LOOPBACK)
+    base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     return (
-        f"mmflow-mcp {__version__}: MCP at http://{host}:{port}/mcp,"
-        f" REST at http://{host}:{port}/api/v1 ({reach}),"
+        f"mmflow-mcp {__version__}: MCP at {base}/mcp, REST at {base}/api/v1 ({reach}),"
         f" source {settings.source.split(':', 1)[0]}\n"
     )

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distribution
@@ -30,8 +30,11 @@ from mmflow_mcp.surfaces.install_plan import (
     plan_entry,
     plan_removal,
 )
+from mmflow_mcp.surfaces.install_text import document_of
 
 PATIENCE = 60
+# Settings that are a path.
+_PATHS = ("MMFLOW_DATA", "MMFLOW_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 def run_install(chosen: argparse.Namespace) -> int:
@@ -72,7 +75,10 @@ def _entry(client: Client, chosen: argparse.Namespace) -> dict[str, object]:
     if source:
         from_environment({}, source=source)
     words = ("--source", _from_anywhere(source)) if source else ()
-    return stdio_entry(client, found.command, (*found.args, *words), passed_on(chosen.env))
+    env = {name: _held(name, value) for name, value in passed_on(chosen.env).items()}
+    if env:
+        _try_start(env, source)
+    return stdio_entry(client, found.command, (*found.args, *words), env)
 
 
 def _from_anywhere(source: str) -> str:
@@ -80,8 +86,45 @@ def _from_anywhere(source: str) -> str:
     kind, _, where = source.partition(":")
     if kind != "replay":
         return source
-    paths = (Path(part.strip()).expanduser().absolute() for part in where.split(","))
-    return f"replay:{','.join(str(path) for path in paths)}"
+    return f"replay:{','.join(_absolute(part.strip()) for part in where.split(','))}"
+
+
+def _held(name: str, value: str) -> str:
+    """The value of a setting, with paths that hold in whatever folder a client starts us."""
+    if not value.strip():
+        return value
+    if name in _PATHS:
+        return _absolute(value.strip())
+    if name == "SSL_CERT_DIR":
+        return os.pathsep.join(_absolute(part) for part in value.split(os.pathsep) if part)
+    if name == "MMFLOW_SOURCE":
+        return _from_anywhere(value.strip())
+    sort, colon, path = value.strip().partition(":")
+    if name == "MMFLOW_STORE" and (sort, colon) == ("sqlite", ":") and path:
+        return f"sqlite:{_absolute(path)}"
+    return value
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+def _try_start(env: Mapping[str, str], source: str | None) -> None:
+    """Build the server once as the client will start it, which asks and writes nothing.
+
+    Raises `BadQuestion` for what would not start: a client shows no reason.
+    """
+    import anyio  # noqa: PLC0415 - only where settings are handed on
+
+    from mmflow_mcp.app import running  # noqa: PLC0415 - the same
+    from mmflow_mcp.surfaces.mcp import build_server  # noqa: PLC0415 - the same
+
+    async def build() -> None:
+        async with running(from_environment(env, source=source)) as app:
+            app.core()
+            build_server(app)
+
+    anyio.run(build)
 
 
 def _running() -> Running:
@@ -162,11 +205,11 @@ def _own_command(client: Client, chosen: argparse.Namespace) -> str | None:
 
 def _steps(command: str, plan: Plan, client: Client, name: str) -> list[list[str]]:
     """What Claude Code is asked to do: an entry that is there must go before it is added anew."""
-    before, after = (json.loads(text or "{}") for text in (plan.before, plan.after))
+    before, after = (document_of(text or "") for text in (plan.before, plan.after))
     old, new = (doc.get(client.key, {}).get(name) for doc in (before, after))
     asked = [command, "mcp"]
-    steps = [[*asked, "remove", "--scope", "user", name]] if old else []
-    if new:
+    steps = [[*asked, "remove", "--scope", "user", name]] if old is not None else []
+    if new is not None:
         told = json.dumps(new, ensure_ascii=False)
         steps.append([*asked, "add-json", "--scope", "user", name, told])
     return steps

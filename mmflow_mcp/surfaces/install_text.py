@@ -46,7 +46,7 @@ class Span:
 
 def document_of(text: str) -> dict[str, Any]:
     """What the text says; an empty text is an empty object. Raises `NotEditable`."""
-    if not text.strip():
+    if _is_bare(text):
         return {}
     try:
         found = json.loads(text.removeprefix(_MARK))
@@ -74,7 +74,7 @@ def put(text: str, key: str, name: str, value: dict[str, Any]) -> str:
     """The text with `value` as member `name` of its object `key`. Raises `NotEditable`."""
     document = document_of(text)
     wanted = {**document, key: {**members_of(document, key), name: value}}
-    if not text.strip():
+    if _is_bare(text):
         return json.dumps(wanted, indent=2, ensure_ascii=False) + "\n"
     root = _span(text, _root(text))
     servers = root.find(key)
@@ -99,13 +99,18 @@ def take(text: str, key: str, name: str) -> str:
     left = {k: v for k, v in members_of(document, key).items() if k != name}
     new = text
     while True:
-        servers = _span(new, _root(new)).find(key) if new.strip() else None
+        servers = None if _is_bare(new) else _span(new, _root(new)).find(key)
         inner = _span(new, servers.value) if servers else None
         gone = inner.find(name) if inner else None
         if inner is None or gone is None:
             break
         new = _removed(new, inner, gone)
     return _proved(new, {**document, key: left}) if new != text else text
+
+
+def _is_bare(text: str) -> bool:
+    """Whether there is nothing in it but blanks, and maybe the mark."""
+    return not text.removeprefix(_MARK).strip()
 
 
 def _root(text: str) -> int:

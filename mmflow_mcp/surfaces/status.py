@@ -59,7 +59,11 @@ def status_facts(app: App, *, recent: bool = True) -> dict[str, Any]:
 
 
 def _venues(app: App, core: Core | None, *, recent: bool) -> list[dict[str, Any]]:
-    off = core.venues_off if core is not None else venues_of(app.settings.venues_off) or ()
+    off = (
+        core.venues_off
+        if core is not None
+        else venues_of(app.settings.venues_off, "MMFLOW_VENUES_OFF") or ()
+    )
     paused = {} if core is None else _paused(core)
     found = []
     for venue in roll().values():

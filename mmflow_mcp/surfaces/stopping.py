@@ -8,6 +8,7 @@ has given back its lease and the store has written what waits; so the signals ar
 import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -96,11 +97,25 @@ class EndStreams:
 
 
 class Server(uvicorn.Server):
-    """Leaves the signals alone and tells the open streams when it stops."""
+    """Leaves the signals alone and tells the open streams when it stops.
 
-    def __init__(self, config: uvicorn.Config, stopping: anyio.Event) -> None:
+    `opened` is called once, with the port, when it listens: never where the port was taken.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        stopping: anyio.Event,
+        opened: Callable[[int], None] = lambda _: None,
+    ) -> None:
         super().__init__(config)
         self._stopping = stopping
+        self._opened = opened
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        self._opened(self.servers[0].sockets[0].getsockname()[1])
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

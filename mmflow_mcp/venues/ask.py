@@ -1,7 +1,7 @@
 """What a capability method is handed: one venue's side of one question."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -25,7 +25,8 @@ class Ask:
     `options`: what else the question says, such as a period. `shortfalls`: why this venue's answer
     is less than was asked. `narrowed`: how its universe was cut when no coins were given.
     `universe`: what it has, by coin. `until`: how long all that was used stays fresh (monotonic);
-    0 once something could not be had, which may heal at any time.
+    0 once something could not be had, which may heal at any time. `off`: ids that this
+    installation does not ask, for a venue that would ask another in passing.
     """
 
     __slots__ = (
@@ -36,6 +37,7 @@ class Ask:
         "_upstream",
         "coins",
         "narrowed",
+        "off",
         "options",
         "shortfalls",
         "stale",
@@ -54,8 +56,10 @@ class Ask:
         deadline: float,
         cached_only: bool = False,
         options: Mapping[str, Any] | None = None,
+        off: Container[str] = (),
     ) -> None:
         self.venue = venue
+        self.off = off
         self.options = options or {}
         self.coins = coins
         self._upstream = upstream

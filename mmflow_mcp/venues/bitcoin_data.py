@@ -24,6 +24,8 @@ from mmflow_mcp.venues.coingecko import DAILY_PRICES, parse_daily_closes
 from mmflow_mcp.venues.fields import number
 
 HOST = "bitcoin-data.com"
+# Whose daily prices the figures are checked with.
+_PRICES = "coingecko"
 _MEANINGLESS = frozenset({"d", "unixts", "id", "page", "size", "number", "totalpages"})
 
 
@@ -164,10 +166,11 @@ def _pause(body: bytes) -> float:
 async def _spot(ask: Ask, figures: dict[str, Figure]) -> float | None:
     """The price at the end of the day of NUPL and realised cap, to check them with.
 
-    None where they are of different days or the price cannot be had: then nothing is checked.
+    None where they are of different days, the price cannot be had or its source is switched off:
+    then nothing is checked.
     """
     nupl, cap = figures.get("nupl"), figures.get("realized_cap")
-    if nupl is None or cap is None or nupl.day != cap.day:
+    if nupl is None or cap is None or nupl.day != cap.day or _PRICES in ask.off:
         return None
     try:
         prices = await ask.get(DAILY_PRICES)
