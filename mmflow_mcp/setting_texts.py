@@ -43,6 +43,14 @@ def host_names(text: str) -> frozenset[str]:
     return frozenset(names)
 
 
+def check_contact(text: str) -> None:
+    """Raise `BadQuestion` unless it can be a part of a header, the User-Agent."""
+    if not text.isprintable():
+        raise BadQuestion(
+            "MMFLOW_CONTACT", "hidden characters are in it.", fits="a mail address or a page"
+        )
+
+
 def check_traces(text: str) -> None:
     """Raise `BadQuestion` unless it is the URL of a collector, or empty."""
     if text and not is_address(text):

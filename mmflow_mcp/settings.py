@@ -9,6 +9,7 @@ from typing import Any
 
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.setting_texts import (
+    check_contact,
     check_networks,
     check_traces,
     host_names,
@@ -148,6 +149,7 @@ class Settings:
             )
         if self.now:
             moment_of(self.now)
+        check_contact(self.contact)
         check_networks(self.trusted_proxies)
         host_names(self.hosts)
         check_traces(self.traces)

@@ -662,6 +662,13 @@ class TestTheQuestion:
         assert ("ETH", "BTC") == query.tickers
         assert ("BTC", "ETH", "SOL") == questions.understand("get_points", common).query.tickers
 
+    def test_what_holds_anyway_may_be_said(self) -> None:
+        """A client that fills in every default has asked for nothing of another type."""
+        plain = {"type": "OI_AGG", "exchange": "all"}
+        filled = {**plain, "session": "daily", "bracketMinutes": 30, "interval": "1h"}
+        one, other = (questions.understand("get_points", given).query for given in (plain, filled))
+        assert one.model_dump() == other.model_dump()
+
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
@@ -702,7 +709,7 @@ class TestTheQuestion:
                 r"blockSize: says nothing about SPOT.*TPO_AGG, BLOCK_BOOK_SNAPSHOT_AGG",
             ),
             (
-                {"type": "TPO_AGG", "exchange": "all", "interval": "1h"},
+                {"type": "TPO_AGG", "exchange": "all", "interval": "5m"},
                 r"interval: says nothing about TPO_AGG.*TRADE_SIDE_AGNOSTIC_AGG",
             ),
             ({"type": "TPO_AGG", "exchange": "all", "blockSize": 0}, r"blockSize: '0' is no wid"),

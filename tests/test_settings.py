@@ -65,6 +65,12 @@ class TestTheEnvironment:
         assert replace(Settings(), **{**base, name: expected}) == found
         assert type(expected) is type(getattr(found, name))
 
+    @pytest.mark.parametrize("text", ["me@example.org\nX-Evil: 1", "a\rb", "a\x00b"])
+    def test_a_contact_of_several_lines_is_refused(self, text: str) -> None:
+        """It becomes part of a header, and such a header fails at every request."""
+        with pytest.raises(BadQuestion, match=r"^MMFLOW_CONTACT: hidden characters"):
+            from_environment({"MMFLOW_CONTACT": text})
+
     def test_every_variable_is_named_alike(self) -> None:
         """MMFLOW_ and the name of the setting, each with words of its own."""
         assert {f"MMFLOW_{name.upper()}" for name in VARIABLES} == set(VARIABLES.values())

@@ -55,6 +55,14 @@ async def test_the_last_failure_stands() -> None:
     assert ("http 503", ATTEMPTS) == (failure.value.reason, len(world.inner.asked))
 
 
+async def test_without_room_to_ask_again_the_failure_stands() -> None:
+    """The reason is what the venue did, not that its rate is spent by then."""
+    world = World(VenueHttp(503), OverBudget("budget: x"), judged())
+    with pytest.raises(VenueHttp, match="http 503"):
+        await world.ask()
+    assert 2 == len(world.inner.asked)
+
+
 async def test_a_question_put_as_a_post_is_a_read_too() -> None:
     """What asks with a body changes nothing at the venue, and its body is sent again."""
     world = World(VenueHttp(500), judged())

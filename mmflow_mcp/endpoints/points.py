@@ -183,7 +183,9 @@ class PointsQuery(Query):
     @model_validator(mode="after")
     def _judge(self) -> "PointsQuery":
         for name, types in _MEANT_FOR.items():
-            if name in self.model_fields_set and self.type not in types:
+            # Who sends what holds anyway has not asked for anything.
+            usual = type(self).model_fields[name].get_default()
+            if getattr(self, name) != usual and self.type not in types:
                 raise BadQuestion(name, f"says nothing about {self.type}.", fits=", ".join(types))
         most = MAX_COINS_DEEP if self.type in (PROFILE, BOOK) else MAX_COINS
         if len(self.tickers) > most:

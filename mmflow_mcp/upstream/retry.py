@@ -2,7 +2,7 @@
 
 Everything this server sends is a read, so a broken connection or a 5xx may be asked again: at
 most twice, after a short jittered pause. Retry-After is obeyed: when it does not fit before the
-question's deadline, the failure stands.
+question's deadline, or the venue's published rate leaves no room, the failure stands.
 """
 
 import random
@@ -13,6 +13,7 @@ import httpx2
 
 from mmflow_mcp.clock import Clock
 from mmflow_mcp.errors import VenueError, VenueRateLimited, VenueTimeout
+from mmflow_mcp.upstream.budget import OverBudget
 from mmflow_mcp.upstream.wire import ROOM, time_left
 
 ATTEMPTS = 3
@@ -40,12 +41,18 @@ class RetryTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Ask until it answers, the failure is final, or the time is used up."""
         attempt = 1
+        failed: VenueError | None = None
         while True:
             request.extensions[ATTEMPT] = attempt
             try:
                 return await self._inner.handle_async_request(request)
+            except OverBudget:
+                if failed is None:
+                    raise
+                # There is no room to ask again: what the venue did is the reason to tell.
+                raise failed from None
             except VenueError as error:
-                pause = self._pause(error, attempt)
+                failed, pause = error, self._pause(error, attempt)
                 if pause is None or pause + ROOM > time_left(request, self._clock):
                     raise
             await self._sleep(pause)
