@@ -377,7 +377,7 @@ async def test_a_model_is_given_what_the_schema_says(venue: str, rows: str) -> N
     assert not found.is_error
     assert found.structured_content is not None
     markets = found.structured_content["data"]["markets"]
-    shown = ["symbol", "coin", "label", "outcome", "probability", "volume24hUsd", "closesMs"]
+    shown = ["coin", "label", "outcome", "probability", "volume24hUsd", "closesMs"]
     if rows == "columns":
         assert (shown, 3) == (markets["columns"], len(markets["rows"]))
     else:
