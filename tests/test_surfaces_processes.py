@@ -27,8 +27,9 @@ from mmflow_mcp.surfaces.cli import main
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = [sys.executable, "-m", "mmflow_mcp"]
 SIM = ["--source", "sim", "--now", str(NOW)]
+# Without files of compiled code each of many children would compile the whole package anew.
 ENVIRONMENT = {
-    **{k: v for k, v in os.environ.items() if not k.startswith("MMFLOW_")},
+    **{k: v for k, v in os.environ.items() if not k.startswith(("MMFLOW_", "PYTHONDONTWRITE"))},
     "PYTHONPATH": str(ROOT),
 }
 
