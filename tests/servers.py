@@ -1,4 +1,4 @@
-"""A real Valkey or Redis server for tests: on loopback, a free port, nothing on disk."""
+"""Servers for tests, on loopback and a free port: a real Valkey or Redis, a silent one, ours."""
 
 import importlib.util
 import shutil
@@ -6,9 +6,13 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+
+import anyio
+import uvicorn
+from anyio.abc import SocketAttribute, SocketStream
 
 NO_SERVER = (
     "no Valkey or Redis server can be started: neither valkey-server nor redis-server is on PATH,"
@@ -88,3 +92,30 @@ def redis_process() -> Iterator[RedisProcess | None]:
             yield process
         finally:
             process.stop()
+
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[tuple[int, list[SocketStream]]]:
+    """A server that takes connections and answers nothing: its port, and who has come."""
+    met: list[SocketStream] = []
+
+    async def stay_silent(stream: SocketStream) -> None:
+        met.append(stream)
+        await anyio.sleep_forever()
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listener.serve, stay_silent)
+        yield listener.extra_attributes[SocketAttribute.local_port](), met
+        tasks.cancel_scope.cancel()
+
+
+async def port_of(server: uvicorn.Server) -> int:
+    """The port of a server that has just been told to serve, once it listens."""
+    with anyio.fail_after(60):
+        while not server.started:  # noqa: ASYNC110 - the server has no event of its own
+            await anyio.sleep(0.02)
+    port: int = server.servers[0].sockets[0].getsockname()[1]
+    return port

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from anyio.abc import SocketAttribute, SocketStream
-from servers import NO_SERVER, RedisProcess, server_binary
+from servers import NO_SERVER, RedisProcess, server_binary, silent_server
 
 from mmflow_mcp.access.fleet_quotas import PATIENCE_SECONDS, RETRY_SECONDS, UNDER, FleetQuotas
 from mmflow_mcp.access.quotas import CALLERS, OwnQuotas, Window
@@ -228,18 +227,7 @@ class TestTheFleet:
     ) -> None:
         """It answers nothing: one question waits half a second, the next none."""
         monkeypatch.setattr("mmflow_mcp.access.fleet_quotas.PATIENCE_SECONDS", PATIENCE_SECONDS)
-        connections: list[object] = []
-
-        async def silent(stream: SocketStream) -> None:
-            connections.append(stream)
-            await anyio.sleep_forever()
-
-        async with (
-            await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
-            anyio.create_task_group() as tasks,
-        ):
-            tasks.start_soon(listener.serve, silent)
-            port = listener.extra_attributes[SocketAttribute.local_port]()
+        async with silent_server() as (port, connections):
             quotas = fleet(f"redis://127.0.0.1:{port}", FixedClock(NOW))
             try:
                 with anyio.fail_after(20):
@@ -249,4 +237,3 @@ class TestTheFleet:
                 assert 1 == len(connections)
             finally:
                 await quotas.close()
-                tasks.cancel_scope.cancel()

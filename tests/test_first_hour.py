@@ -13,6 +13,7 @@ import anyio
 import pytest
 import uvicorn
 from starlette.applications import Starlette
+from test_surfaces_processes import COMMAND, ENVIRONMENT, INITIALIZE
 
 from mmflow_mcp.app import running
 from mmflow_mcp.errors import BadQuestion
@@ -116,27 +117,14 @@ def test_what_cannot_be_served_says_so(line: str, said: str) -> None:
     assert said in sentence
 
 
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "t", "version": "1"},
-    },
-}
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of Unix")
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_stdio_server(kind: signal.Signals) -> None:
     """At the first, though its input stays open; at a terminal a person is told what this is."""
     ours, theirs = os.openpty()
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     child = subprocess.Popen(
-        [sys.executable, "-m", "mmflow_mcp", "--source", "sim", "--store", "memory"],
-        stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env,
+        [*COMMAND, "--source", "sim", "--store", "memory"],
+        stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
     )  # fmt: skip
     os.close(theirs)
     try:

@@ -5,10 +5,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import anyio
-import anyio.abc
 import pytest
-from servers import NO_SERVER, RedisProcess, redis_process
+from servers import NO_SERVER, RedisProcess, redis_process, silent_server
 from stores import FUNDING, NOW, OI, PRESSURE, STEP, Place, batch, sampled
 
 from mmflow_mcp.clock import DAY_MS, FixedClock
@@ -57,23 +55,11 @@ async def test_a_server_that_does_not_answer_is_waited_for_once(
 ) -> None:
     """Only a connection that broke is tried anew."""
     monkeypatch.setattr("mmflow_mcp.fleet.redis.ANSWER_SECONDS", 0.1)
-    met: list[anyio.abc.SocketStream] = []
-
-    async def stay_silent(stream: anyio.abc.SocketStream) -> None:
-        met.append(stream)
-        await anyio.sleep_forever()
-
-    async with (
-        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
-        anyio.create_task_group() as tasks,
-    ):
-        tasks.start_soon(listener.serve, stay_silent)
-        port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - no query
+    async with silent_server() as (port, met):
         server = RedisServer(f"redis://127.0.0.1:{port}")
         store = RedisStore(server, kind="live", clock=FixedClock(NOW))
         with pytest.raises(StoreAway, match="does not answer in time"):
             await store.read(OI)
-        tasks.cancel_scope.cancel()
     assert 1 == len(met)
     await store.close()
 

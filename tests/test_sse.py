@@ -11,6 +11,7 @@ import anyio
 import httpx2
 import pytest
 import uvicorn
+from servers import port_of
 from starlette.applications import Starlette
 from starlette.routing import Route
 from test_live import covered, fast, truth
@@ -32,10 +33,7 @@ async def serving(asgi: Any) -> AsyncIterator[str]:
     server = uvicorn.Server(config)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve)
-        with anyio.fail_after(10):
-            while not server.started:  # noqa: ASYNC110 - the server has no event of its own
-                await anyio.sleep(0.02)
-        port = server.servers[0].sockets[0].getsockname()[1]
+        port = await port_of(server)
         try:
             yield f"http://127.0.0.1:{port}"
         finally:

@@ -17,7 +17,7 @@ import pytest
 import test_surfaces_processes as processes
 import uvicorn
 from mcp import Client
-from servers import RedisProcess, redis_process
+from servers import RedisProcess, port_of, redis_process
 from test_surfaces_processes import listening
 
 from mmflow_mcp.clock import SystemClock
@@ -54,10 +54,7 @@ class Venues:
         server = build_server(self, port=0)  # type: ignore[arg-type] # as good as one
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(server.serve)
-            with anyio.fail_after(30):
-                while not server.started:  # noqa: ASYNC110 - the server has no event of its own
-                    await anyio.sleep(0.02)
-            port = server.servers[0].sockets[0].getsockname()[1]
+            port = await port_of(server)
             try:
                 yield f"sim:http://127.0.0.1:{port}"
             finally:
@@ -263,9 +260,7 @@ async def test_a_question_on_its_way_is_answered(monkeypatch: pytest.MonkeyPatch
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve)
         with anyio.fail_after(60):
-            while not server.started:  # noqa: ASYNC110 - the server has no event of its own
-                await anyio.sleep(0.02)
-            port = server.servers[0].sockets[0].getsockname()[1]
+            port = await port_of(server)
             async with await anyio.connect_tcp("127.0.0.1", port) as line:
                 told = []
                 for place in range(2):

@@ -33,6 +33,17 @@ ENVIRONMENT = {
     "PYTHONPATH": str(ROOT),
 }
 
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "t", "version": "1"},
+    },
+}
+
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A command and what it printed."""
@@ -83,16 +94,7 @@ async def test_stdio_answers_a_real_client(era: dict[str, str]) -> None:
 def test_stdout_of_the_stdio_server_is_protocol_only() -> None:
     """Every line is JSON-RPC, even while it fails, warns and logs at full volume."""
     messages = [
-        {
-            "jsonrpc": "2.0",
-            "id": 1,
-            "method": "initialize",
-            "params": {
-                "protocolVersion": "2025-11-25",
-                "capabilities": {},
-                "clientInfo": {"name": "t", "version": "1"},
-            },
-        },
+        INITIALIZE,
         {"jsonrpc": "2.0", "method": "notifications/initialized"},
         call(2, "get_funding", {"coins": ["NOSUCH"]}),
         call(3, "get_gex", {"underlying": "BTC"}),
@@ -201,19 +203,9 @@ async def test_an_open_stream_does_not_hold_up_the_end() -> None:
     # Without the stream's end the server would wait as long as a question may take, and two more.
     with listening("serve", *SIM, "--deadline", "60") as (port, child):
         async with httpx2.AsyncClient(timeout=60) as http:
-            body = {
-                "jsonrpc": "2.0",
-                "id": 1,
-                "method": "initialize",
-                "params": {
-                    "protocolVersion": "2025-11-25",
-                    "capabilities": {},
-                    "clientInfo": {"name": "t", "version": "1"},
-                },
-            }
             headers = {"accept": "application/json, text/event-stream"}
             url = f"http://127.0.0.1:{port}/mcp"
-            opened = await http.post(url, json=body, headers=headers)
+            opened = await http.post(url, json=INITIALIZE, headers=headers)
             session = {**headers, "mcp-session-id": opened.headers["mcp-session-id"]}
             async with http.stream("GET", url, headers=session) as stream:
                 assert 200 == stream.status_code

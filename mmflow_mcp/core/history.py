@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 
 import anyio
@@ -22,6 +21,7 @@ from mmflow_mcp.core.fanout import PROGRESS, Gathered, gather
 from mmflow_mcp.errors import AllVenuesFailed, MmflowError
 from mmflow_mcp.series.store import Batch, Point, SeriesKey
 from mmflow_mcp.venues.base import Venue
+from mmflow_mcp.venues.windows import say
 
 SAMPLE_MS = 600_000
 # Samples that speak for so much of a stretch are its history; else the venue's own are asked for.
@@ -220,8 +220,7 @@ def note_late(lines: Sequence[Line], metric: str, since_ms: int | None, side: Ga
 
 def only_since(begun_ms: int) -> str:
     """From when on something was recorded, in words (UTC)."""
-    when = datetime.fromtimestamp(begun_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-    return f"recorded here only since {when}"
+    return f"recorded here only since {say(begun_ms)}"
 
 
 def rate_8h(point: Point) -> float | None:

@@ -13,8 +13,8 @@ from mmflow_mcp.core.readings import FLOW_COINS
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.condensing import one_series
 from mmflow_mcp.endpoints.declare import endpoint
-from mmflow_mcp.endpoints.history import Downsample, SpanQuery, history_meta, retention_of, span_of
 from mmflow_mcp.endpoints.params import UNTOLD
+from mmflow_mcp.endpoints.spans import Downsample, SpanQuery, history_meta, retention_of, span_of
 from mmflow_mcp.errors import BadQuestion, MmflowError
 from mmflow_mcp.metrics.flows import FLOW_METRICS
 from mmflow_mcp.rows import told

@@ -24,8 +24,8 @@ from mmflow_mcp.core.readings import FLOW_COINS
 from mmflow_mcp.endpoints.answer import Answer, Table
 from mmflow_mcp.endpoints.composed import refuse_failed
 from mmflow_mcp.endpoints.declare import endpoint
-from mmflow_mcp.endpoints.history import asked_venues, history_meta
 from mmflow_mcp.endpoints.params import FEW_COINS, FewCoins, Query, Venues
+from mmflow_mcp.endpoints.spans import asked_venues, history_meta
 from mmflow_mcp.rows import maybe, told
 from mmflow_mcp.venues.base import Venue
 

@@ -98,7 +98,7 @@ class Recorder:
     async def _catch_up(self) -> None:
         """Who stands by writes no samples, but may hold some of when nobody could tell."""
         store = self._core.archive.store
-        if getattr(store, "away", "") and store is not None:
+        if store is not None and getattr(store, "away", False):
             with suppress(StoreError):
                 await store.write([])
 
