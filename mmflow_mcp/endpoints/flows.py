@@ -30,22 +30,17 @@ from mmflow_mcp.endpoints.spot import quotes_of
 from mmflow_mcp.errors import BadQuestion
 from mmflow_mcp.rows import maybe, told
 from mmflow_mcp.rows.spot import SpotRow
-from mmflow_mcp.venues import roll
+from mmflow_mcp.venues import by_name, fold, roll
 
 
 def _lower(value: Any) -> Any:
     return value.strip().lower() if isinstance(value, str) else value
 
 
-def _korean(value: Any) -> Any:
-    """The id of a Korean venue by any of its names; what is none stays as it is."""
-    name = _lower(value)
-    known = {
-        word.lower(): venue.id
-        for venue in (roll()["upbit"], roll()["bithumb"])
-        for word in (venue.id, venue.name, *venue.aliases)
-    }
-    return known.get(name, name) if isinstance(name, str) else name
+def _venue_id(value: Any) -> Any:
+    """The id of a venue by any of its names; what is none stays as it is."""
+    known = by_name().get(fold(value)) if isinstance(value, str) else None
+    return value if known is None else known.id
 
 
 class SpreadsQuery(Query):
@@ -61,7 +56,7 @@ class KimchiQuery(Query):
     """Which coin, on which Korean venue."""
 
     coin: Annotated[str, BeforeValidator(coin_of)] = Field(default="BTC", description="Ticker")
-    venue: Annotated[Literal["upbit", "bithumb"], BeforeValidator(_korean)] = Field(
+    venue: Annotated[Literal["upbit", "bithumb"], BeforeValidator(_venue_id)] = Field(
         default="upbit", description="Korean venue"
     )
 
